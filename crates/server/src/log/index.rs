@@ -1,0 +1,426 @@
+//! The index: which records a log keeps, of which topics and publishers' ids, and how far each
+//! topic was trimmed. In memory, beside whatever store holds the records themselves.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
+};
+
+use smallvec::SmallVec;
+
+use super::{Retention, TopicSummary};
+use crate::{
+    cursor::Offset,
+    matcher::Filter,
+    record::{NewRecord, PublisherId, Timestamp},
+    topic::Topic,
+};
+
+/// An index over the records of a log, whose store finds a record by a location `L`.
+///
+/// It costs about 32 bytes a record with a location of 8 bytes, 8 more for each of its topics,
+/// 32 more for a publisher's id, and about 200 a topic.
+#[derive(Debug)]
+pub struct Index<L> {
+    entries: VecDeque<Entry<L>>,
+    // The topics after the first, of the few records that have more than one.
+    more_topics: HashMap<Offset, SmallVec<[TopicId; 3]>>,
+    bytes: u64,
+    last: Offset,
+    topics: HashMap<TopicId, TopicEntry>,
+    topic_ids: std::collections::BTreeMap<Topic, TopicId>,
+    topic_id_next: u64,
+    // Hashes of publishers' ids: a look-up is checked against the record itself.
+    ids: HashMap<u64, Offset>,
+    ids_in_order: VecDeque<(Offset, u64)>,
+    id_hasher: RandomState,
+    trims: Trims,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry<L> {
+    offset: Offset,
+    location: L,
+    topic: TopicId,
+    bytes: u32,
+    // Seconds since the Unix epoch: good until 2106, and half the size.
+    time_s: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct TopicId(u64);
+
+#[derive(Debug)]
+struct TopicEntry {
+    topic: Topic,
+    offsets: VecDeque<Offset>,
+    // The newest record of the topic that was trimmed; zero if none, or forgotten.
+    trimmed: Offset,
+}
+
+/// How far each topic was trimmed, and for those past the bound only the furthest.
+#[derive(Debug, Default)]
+struct Trims {
+    by_offset: BTreeSet<(Offset, TopicId)>,
+    // The furthest of the trims that were forgotten one by one.
+    floor: Offset,
+}
+
+/// The records that a read is to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection<L> {
+    /// These records, and how far they reach.
+    Hits {
+        /// Offset and location of each record, in order.
+        hits: Vec<(Offset, L)>,
+        /// All that matches up to here is among the hits.
+        through: Offset,
+    },
+    /// A record that matches was trimmed after the place that was asked for.
+    Trimmed {
+        /// The place from which nothing is missing.
+        resume_after: Offset,
+    },
+}
+
+impl<L: Copy> Index<L> {
+    /// How many topics' trims are remembered one by one.
+    pub const TRIMS_MAX: usize = 100_000;
+    // A read by pattern looks at this many records at most, so that it holds the index briefly
+    // (a quarter of a millisecond).
+    const SCAN_MAX: usize = 65_536;
+
+    /// An empty index of a log whose last record, if it ever had one, was `last`.
+    pub fn new(last: Offset) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            more_topics: HashMap::new(),
+            bytes: 0,
+            last,
+            topics: HashMap::new(),
+            topic_ids: std::collections::BTreeMap::new(),
+            topic_id_next: 0,
+            ids: HashMap::new(),
+            ids_in_order: VecDeque::new(),
+            id_hasher: RandomState::new(),
+            trims: Trims::default(),
+        }
+    }
+
+    /// The offset of the oldest record, or the one after the last if there is none.
+    pub fn first(&self) -> Offset {
+        self.entries.front().map_or(self.last.next(), |entry| entry.offset)
+    }
+
+    /// The offset of the newest record ever, zero if there never was one.
+    pub fn last(&self) -> Offset {
+        self.last
+    }
+
+    /// Records kept.
+    pub fn records(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of the records kept.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Topics with records.
+    pub fn topics_with_records(&self) -> usize {
+        self.topics.values().filter(|topic| !topic.offsets.is_empty()).count()
+    }
+
+    /// Whether a record with this id is indexed, or one whose id has the same hash.
+    pub fn has_id(&self, id: &PublisherId) -> bool {
+        self.ids.contains_key(&self.id_hash(id))
+    }
+
+    /// Adds a record, whose offset must be greater than [`last`](Self::last).
+    ///
+    /// `earliest_of_its_id` is false for a record whose id an earlier record had when it was
+    /// appended: it is never found by that id, not even when the earlier one has been trimmed,
+    /// for whoever saw the earlier one has not seen what came between them.
+    pub fn push(
+        &mut self,
+        offset: Offset,
+        time: Timestamp,
+        record: &NewRecord,
+        bytes: u32,
+        location: L,
+        earliest_of_its_id: bool,
+    ) {
+        debug_assert!(offset > self.last);
+        let mut topic_ids = record.topics.iter().map(|topic| {
+            let id = match self.topic_ids.get(topic) {
+                Some(&id) => id,
+                None => {
+                    let id = TopicId(self.topic_id_next);
+                    self.topic_id_next += 1;
+                    self.topic_ids.insert(topic.clone(), id);
+                    let entry = TopicEntry {
+                        topic: topic.clone(),
+                        offsets: VecDeque::new(),
+                        trimmed: Offset::ZERO,
+                    };
+                    self.topics.insert(id, entry);
+                    id
+                }
+            };
+            if let Some(entry) = self.topics.get_mut(&id) {
+                entry.offsets.push_back(offset);
+            }
+            id
+        });
+        let topic = topic_ids.next().unwrap_or(TopicId(u64::MAX));
+        let more: SmallVec<[TopicId; 3]> = topic_ids.collect();
+        if !more.is_empty() {
+            self.more_topics.insert(offset, more);
+        }
+        let time_s = u32::try_from(time.unix_ms / 1_000).unwrap_or(u32::MAX);
+        self.entries.push_back(Entry { offset, location, topic, bytes, time_s });
+        self.bytes += u64::from(bytes);
+        self.last = offset;
+        if let Some(id) = record.id.as_ref().filter(|_| earliest_of_its_id) {
+            let hash = self.id_hash(id);
+            if let std::collections::hash_map::Entry::Vacant(vacant) = self.ids.entry(hash) {
+                vacant.insert(offset);
+                self.ids_in_order.push_back((offset, hash));
+            }
+        }
+    }
+
+    /// The offset and location of the record that may have this publisher's id; compare the
+    /// record's own id before trusting it.
+    pub fn find_id(&self, id: &PublisherId) -> Option<(Offset, L)> {
+        let &offset = self.ids.get(&self.id_hash(id))?;
+        self.find(offset)
+    }
+
+    /// The location of the record at `offset`.
+    pub fn find(&self, offset: Offset) -> Option<(Offset, L)> {
+        let at = self.entries.binary_search_by_key(&offset, |entry| entry.offset).ok()?;
+        self.entries.get(at).map(|entry| (entry.offset, entry.location))
+    }
+
+    /// The location of the oldest record.
+    pub fn front(&self) -> Option<L> {
+        self.entries.front().map(|entry| entry.location)
+    }
+
+    /// Finds the records after `after` that the filter's topics match.
+    ///
+    /// For named topics the cost is in proportion to what is found; for patterns, to the records
+    /// in between.
+    pub fn select(
+        &self,
+        after: Offset,
+        filter: &Filter,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Selection<L> {
+        if self.was_trimmed_after(after, filter) {
+            return Selection::Trimmed { resume_after: self.first().previous() };
+        }
+        let mut page = Picker { index: self, hits: Vec::new(), records_max, bytes_max, bytes: 0 };
+        let through = if filter.has_patterns() {
+            self.scan(after, filter, &mut page)
+        } else {
+            self.merge(after, filter.topics(), &mut page)
+        };
+        Selection::Hits { hits: page.hits, through: through.unwrap_or(self.last).max(after) }
+    }
+
+    // `Some` is how far it came when the page was full.
+    fn merge(&self, after: Offset, topics: &[Topic], page: &mut Picker<'_, L>) -> Option<Offset> {
+        let mut rest: SmallVec<[_; 4]> = topics
+            .iter()
+            .filter_map(|topic| self.topics.get(self.topic_ids.get(topic)?))
+            .map(|entry| {
+                let from = entry.offsets.partition_point(|&offset| offset <= after);
+                entry.offsets.range(from..).copied().peekable()
+            })
+            .collect();
+        loop {
+            let next = rest.iter_mut().filter_map(|offsets| offsets.peek().copied()).min()?;
+            let at = self.entries.binary_search_by_key(&next, |entry| entry.offset).ok()?;
+            if !page.pick(at) {
+                return Some(next.previous());
+            }
+            for offsets in &mut rest {
+                offsets.next_if_eq(&next);
+            }
+        }
+    }
+
+    fn scan(&self, after: Offset, filter: &Filter, page: &mut Picker<'_, L>) -> Option<Offset> {
+        let mut known: HashMap<TopicId, bool> = HashMap::new();
+        let mut followed = |id: TopicId| {
+            filter.is_everything()
+                || *known.entry(id).or_insert_with(|| {
+                    self.topics.get(&id).is_some_and(|entry| filter.matches_topic(&entry.topic))
+                })
+        };
+        let from = self.entries.partition_point(|entry| entry.offset <= after);
+        for (scanned, (at, entry)) in (from..).zip(self.entries.range(from..)).enumerate() {
+            if scanned == Self::SCAN_MAX {
+                return Some(entry.offset.previous());
+            }
+            let more = self.more_topics.get(&entry.offset).map_or(&[][..], |more| &more[..]);
+            if (followed(entry.topic) || more.iter().any(|&id| followed(id))) && !page.pick(at) {
+                return Some(entry.offset.previous());
+            }
+        }
+        None
+    }
+
+    /// Whether a record that the filter's topics match was trimmed after `after`.
+    ///
+    /// Exact for the topics remembered one by one; for the rest it may say yes for a no.
+    pub fn was_trimmed_after(&self, after: Offset, filter: &Filter) -> bool {
+        if after < self.trims.floor {
+            return true;
+        }
+        let named = filter.topics().iter().any(|topic| {
+            self.topic_ids
+                .get(topic)
+                .and_then(|id| self.topics.get(id))
+                .is_some_and(|entry| entry.trimmed > after)
+        });
+        named
+            || filter.has_patterns()
+                && self.trims.by_offset.range((after.next(), TopicId(0))..).rev().any(|(_, id)| {
+                    self.topics.get(id).is_some_and(|entry| filter.matches_topic(&entry.topic))
+                })
+    }
+
+    /// How many of the oldest records `retention` trims at the moment `now`.
+    pub fn overflow(&self, retention: &Retention, now: Timestamp) -> usize {
+        let oldest_s = now.before(retention.age_max).unix_ms / 1_000;
+        let mut records = self.entries.len();
+        let mut bytes = self.bytes;
+        self.entries
+            .iter()
+            .take_while(|entry| {
+                let over = records > retention.records_max
+                    || bytes > retention.bytes_max
+                    || u64::from(entry.time_s) < oldest_s;
+                records -= 1;
+                bytes -= u64::from(entry.bytes);
+                over
+            })
+            .count()
+    }
+
+    /// Trims the `count` oldest records, and remembers it of their topics.
+    pub fn trim(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(entry) = self.entries.pop_front() else { return };
+            self.bytes -= u64::from(entry.bytes);
+            let more = self.more_topics.remove(&entry.offset).unwrap_or_default();
+            for id in std::iter::once(entry.topic).chain(more) {
+                if let Some(topic) = self.topics.get_mut(&id) {
+                    topic.offsets.pop_front();
+                }
+                self.remember_trim(id, entry.offset);
+            }
+            if self.ids_in_order.front().is_some_and(|(offset, _)| *offset == entry.offset)
+                && let Some((_, hash)) = self.ids_in_order.pop_front()
+            {
+                self.ids.remove(&hash);
+            }
+        }
+    }
+
+    fn remember_trim(&mut self, id: TopicId, offset: Offset) {
+        let Some(topic) = self.topics.get_mut(&id) else { return };
+        self.trims.by_offset.remove(&(topic.trimmed, id));
+        topic.trimmed = offset;
+        self.trims.by_offset.insert((offset, id));
+        while self.trims.by_offset.len() > Self::TRIMS_MAX {
+            let Some((offset, id)) = self.trims.by_offset.pop_first() else { return };
+            self.trims.floor = self.trims.floor.max(offset);
+            if let Some(topic) = self.topics.get_mut(&id) {
+                topic.trimmed = Offset::ZERO;
+                if topic.offsets.is_empty()
+                    && let Some(topic) = self.topics.remove(&id)
+                {
+                    self.topic_ids.remove(&topic.topic);
+                }
+            }
+        }
+    }
+
+    /// The topics' trims, for storing them beside the log.
+    pub fn trims(&self) -> impl Iterator<Item = (&Topic, Offset)> {
+        self.trims
+            .by_offset
+            .iter()
+            .filter_map(|(offset, id)| Some((&self.topics.get(id)?.topic, *offset)))
+    }
+
+    /// The furthest of the trims that are no longer remembered topic by topic.
+    pub fn trims_floor(&self) -> Offset {
+        self.trims.floor
+    }
+
+    /// Takes up stored trims, before any record is pushed.
+    pub fn restore_trims(
+        &mut self,
+        floor: Offset,
+        trims: impl IntoIterator<Item = (Topic, Offset)>,
+    ) {
+        self.trims.floor = floor;
+        for (topic, offset) in trims {
+            let id = TopicId(self.topic_id_next);
+            self.topic_id_next += 1;
+            self.topic_ids.insert(topic.clone(), id);
+            let entry = TopicEntry { topic, offsets: VecDeque::new(), trimmed: Offset::ZERO };
+            self.topics.insert(id, entry);
+            self.remember_trim(id, offset);
+        }
+    }
+
+    /// Topics with records, by name, from the one after `after`.
+    pub fn summaries(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, Excluded);
+        self.topic_ids
+            .range::<str, _>((from, Unbounded))
+            .filter_map(|(topic, id)| {
+                let entry = self.topics.get(id)?;
+                let &last = entry.offsets.back()?;
+                Some(TopicSummary { topic: topic.clone(), records: entry.offsets.len(), last })
+            })
+            .take(count_max)
+            .collect()
+    }
+
+    fn id_hash(&self, id: &PublisherId) -> u64 {
+        self.id_hasher.hash_one(id.as_str())
+    }
+}
+
+struct Picker<'a, L> {
+    index: &'a Index<L>,
+    hits: Vec<(Offset, L)>,
+    records_max: usize,
+    bytes_max: usize,
+    bytes: usize,
+}
+
+impl<L: Copy> Picker<'_, L> {
+    /// Takes the entry at `at`; false if the page is full.
+    fn pick(&mut self, at: usize) -> bool {
+        let Some(entry) = self.index.entries.get(at) else { return true };
+        let bytes = self.bytes + entry.bytes as usize;
+        if self.hits.len() >= self.records_max || (bytes > self.bytes_max && !self.hits.is_empty())
+        {
+            return false;
+        }
+        self.bytes = bytes;
+        self.hits.push((entry.offset, entry.location));
+        true
+    }
+}

@@ -1,0 +1,179 @@
+//! The memory log: keeps its history in the process, and forgets it with the process.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures_core::future::BoxFuture;
+use parking_lot::RwLock;
+
+use super::{
+    AppendError, Appended, Batch, Bounds, Feed, Index, Log, LogState, Page, Read, ReadError,
+    ReadLimits, Retention, Selection, Tail, TopicSummary,
+};
+use crate::{
+    cursor::{Epoch, Offset},
+    matcher::Filter,
+    record::{PublisherId, Record, SharedRecord, Timestamp},
+};
+
+/// A log in memory: a bounded history, a new epoch each time it is made.
+#[derive(Debug)]
+pub struct MemoryLog {
+    epoch: Epoch,
+    retention: Retention,
+    feed: Feed,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    records: VecDeque<SharedRecord>,
+    index: Index<()>,
+    time: Timestamp,
+    closed: bool,
+}
+
+impl MemoryLog {
+    /// The memory log's default bound in bytes: 64 MiB.
+    pub const BYTES_MAX_DEFAULT: u64 = 64 << 20;
+    // The feed only bridges the moment until its followers wake.
+    const FEED_BYTES_MAX: usize = 8 << 20;
+
+    /// An empty log. `seed` must be random: it names the epoch.
+    pub fn new(retention: Retention, seed: u64) -> Self {
+        let state = State {
+            records: VecDeque::new(),
+            index: Index::new(Offset::ZERO),
+            time: Timestamp::default(),
+            closed: false,
+        };
+        Self {
+            epoch: Epoch::from_random(seed),
+            retention,
+            feed: Feed::new(Self::FEED_BYTES_MAX),
+            state: RwLock::new(state),
+        }
+    }
+
+    fn append_now(&self, batch: Batch) -> Result<Appended, AppendError> {
+        let mut state = self.state.write();
+        if state.closed {
+            return Err(AppendError::Closed);
+        }
+        let first = state.index.last().next();
+        state.time = state.time.max(Timestamp::now());
+        let time = state.time;
+        let mut appended = Vec::with_capacity(batch.records.len());
+        for new in batch.records {
+            let offset = state.index.last().next();
+            let record = Arc::new(Record { offset, time, new });
+            let bytes = u32::try_from(record.memory_bytes()).unwrap_or(u32::MAX);
+            let earliest = record.new.id.as_ref().is_none_or(|id| !state.index.has_id(id));
+            state.index.push(offset, time, &record.new, bytes, (), earliest);
+            state.records.push_back(Arc::clone(&record));
+            appended.push(record);
+        }
+        let last = state.index.last();
+        state.trim(&self.retention, time);
+        // Inside the lock: the order of the feed is the order of the offsets.
+        self.feed.publish(appended);
+        Ok(Appended::new(self.epoch, first, last))
+    }
+}
+
+impl State {
+    fn trim(&mut self, retention: &Retention, now: Timestamp) {
+        let count = self.index.overflow(retention, now);
+        self.index.trim(count);
+        self.records.drain(..count);
+    }
+
+    fn record(&self, offset: Offset) -> Option<&SharedRecord> {
+        let at = self.records.binary_search_by_key(&offset, |record| record.offset).ok()?;
+        self.records.get(at)
+    }
+}
+
+impl Log for MemoryLog {
+    fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        Box::pin(async move { self.append_now(batch) })
+    }
+
+    fn read<'a>(
+        &'a self,
+        after: Offset,
+        filter: &'a Filter,
+        limits: ReadLimits,
+    ) -> BoxFuture<'a, Result<Read, ReadError>> {
+        Box::pin(async move {
+            self.trim_by_age();
+            let state = self.state.read();
+            match state.index.select(after, filter, limits.records_max, limits.bytes_max) {
+                Selection::Trimmed { resume_after } => Ok(Read::Trimmed { resume_after }),
+                Selection::Hits { hits, through } => {
+                    let records = hits
+                        .iter()
+                        .filter_map(|(offset, ())| state.record(*offset))
+                        .filter(|record| filter.sees(record))
+                        .cloned()
+                        .collect();
+                    Ok(Read::Page(Page { records, through }))
+                }
+            }
+        })
+    }
+
+    fn tail(&self) -> Tail {
+        self.feed.tail()
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.trim_by_age();
+        let state = self.state.read();
+        Bounds { epoch: self.epoch, first: state.index.first(), last: state.index.last() }
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        id: &'a PublisherId,
+    ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
+        Box::pin(async move {
+            let state = self.state.read();
+            let found = state.index.find_id(id).and_then(|(offset, ())| state.record(offset));
+            Ok(found
+                .filter(|record| record.new.id.as_ref() == Some(id))
+                .map(|record| record.offset))
+        })
+    }
+
+    fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
+        self.state.read().index.summaries(after, count_max)
+    }
+
+    fn state(&self) -> LogState {
+        let state = self.state.read();
+        LogState {
+            records: state.index.records(),
+            bytes: state.index.bytes(),
+            topics: state.index.topics_with_records(),
+            latched: None,
+        }
+    }
+
+    fn reopen(&self) -> BoxFuture<'_, Result<(), AppendError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.state.write().closed = true;
+        Box::pin(async {})
+    }
+}
+
+impl MemoryLog {
+    fn trim_by_age(&self) {
+        let now = Timestamp::now();
+        if self.state.read().index.overflow(&self.retention, now) > 0 {
+            self.state.write().trim(&self.retention, now);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The log: one ordered sequence of records, and the contract that every log keeps.
+
+mod feed;
+mod index;
+mod memory;
+mod retention;
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+
+use std::{fmt, sync::Arc};
+
+use futures_core::future::BoxFuture;
+
+pub use self::{
+    feed::{Feed, Tail, TailItem},
+    index::{Index, Selection},
+    memory::MemoryLog,
+    retention::Retention,
+};
+use crate::{
+    cursor::{Cursor, Epoch, Offset},
+    matcher::Filter,
+    record::{NewRecord, PublisherId, SharedRecord},
+    topic::Topic,
+};
+
+/// An ordered, durable sequence of records.
+///
+/// The contract, which `contract` tests on every log:
+///
+/// - [`append`](Self::append) answers once the batch is as durable as the operator chose, all of
+///   it or none, with rising offsets. What it acknowledged is never lost but by retention.
+/// - A record is visible, to [`read`](Self::read), [`tail`](Self::tail), [`bounds`](Self::bounds)
+///   and [`resolve`](Self::resolve), only once it is that durable; and whatever the tail has
+///   yielded, or an append acknowledged, a read that starts later sees.
+/// - The tail yields every committed record once and in order, whoever appended it, or says that
+///   the follower fell behind.
+/// - An offset is never used twice for different events within an epoch.
+/// - The first failed write latches the log: appends are refused until
+///   [`reopen`](Self::reopen) succeeds, reads go on.
+pub trait Log: Send + Sync + 'static {
+    /// Appends a batch, all of it or none, and answers once it is durable.
+    ///
+    /// Dropping the future does not take the batch back: its outcome is then unknown.
+    fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>>;
+
+    /// The records after `after` that `filter` matches, oldest first, within `limits`.
+    fn read<'a>(
+        &'a self,
+        after: Offset,
+        filter: &'a Filter,
+        limits: ReadLimits,
+    ) -> BoxFuture<'a, Result<Read, ReadError>>;
+
+    /// Follows the log from its present end.
+    fn tail(&self) -> Tail;
+
+    /// The epoch, and what there is to read.
+    fn bounds(&self) -> Bounds;
+
+    /// The offset of the earliest record with the publisher's id `id`, if it is still there.
+    fn resolve<'a>(
+        &'a self,
+        id: &'a PublisherId,
+    ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>>;
+
+    /// The topics with records, by name, from the one after `after`: at most `count_max`.
+    fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary>;
+
+    /// How the log is, for health checks and metrics.
+    fn state(&self) -> LogState;
+
+    /// Tries to leave the latched state.
+    fn reopen(&self) -> BoxFuture<'_, Result<(), AppendError>>;
+
+    /// Finishes appends under way and closes the store cleanly. Later appends are refused.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A cheap handle on a log.
+pub type SharedLog = Arc<dyn Log>;
+
+/// Records to be appended together: all or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The records in their order.
+    pub records: Vec<NewRecord>,
+}
+
+impl Batch {
+    /// A batch of these records.
+    pub fn new(records: Vec<NewRecord>) -> Self {
+        Self { records }
+    }
+}
+
+impl From<NewRecord> for Batch {
+    fn from(record: NewRecord) -> Self {
+        Self::new(vec![record])
+    }
+}
+
+/// Where an acknowledged batch stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// The epoch in which it was appended.
+    pub epoch: Epoch,
+    /// The offset of its first record; one past `last` if the batch was empty.
+    pub first: Offset,
+    /// The offset of its last record.
+    pub last: Offset,
+}
+
+impl Appended {
+    /// Says where a batch stands.
+    pub fn new(epoch: Epoch, first: Offset, last: Offset) -> Self {
+        Self { epoch, first, last }
+    }
+}
+
+/// Why a batch was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// Too much is waiting to be written. Nothing was appended; try again later.
+    #[error("the log is overloaded: too many events are waiting to be written")]
+    Overloaded,
+    /// A write failed, and the log takes no more until it is reopened. Nothing was appended.
+    #[error("the log stopped taking events after a failed write: {cause}")]
+    Latched {
+        /// What failed.
+        cause: Arc<str>,
+    },
+    /// The batch may have been appended or not. Only an idempotency key makes a retry safe.
+    #[error("the outcome of the append is unknown: {cause}")]
+    Unknown {
+        /// What failed.
+        cause: Arc<str>,
+    },
+    /// The batch is larger than this log can take at once. The caller's to mend.
+    #[error("the batch has {bytes} bytes, and this log takes at most {bytes_max} at once")]
+    TooLarge {
+        /// Its size in bytes.
+        bytes: usize,
+        /// The largest that fits.
+        bytes_max: usize,
+    },
+    /// The log was closed. Nothing was appended.
+    #[error("the log is closed")]
+    Closed,
+}
+
+impl AppendError {
+    /// Whether the same append may succeed later without repeating an event.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Overloaded | Self::Latched { .. })
+    }
+}
+
+/// How much one read may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// Records a page.
+    pub records_max: usize,
+    /// Bytes of records a page, as the log counts them; a single larger record is given whole.
+    pub bytes_max: usize,
+}
+
+impl Default for ReadLimits {
+    /// 256 records, 256 KiB.
+    fn default() -> Self {
+        Self { records_max: 256, bytes_max: 256 << 10 }
+    }
+}
+
+/// What a read found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Read {
+    /// Records, and how far they reach.
+    Page(Page),
+    /// A record that the filter matches was trimmed after the place that was asked for.
+    Trimmed {
+        /// The place from which nothing is missing: read on after it.
+        resume_after: Offset,
+    },
+}
+
+/// A page of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The records in their order.
+    pub records: Vec<SharedRecord>,
+    /// All that matches up to here has been given: the next read goes on after it.
+    pub through: Offset,
+}
+
+/// Why a read failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The store could not be read. The environment's fault; try again later.
+    #[error("the log could not be read: {cause}")]
+    Store {
+        /// What failed.
+        cause: Arc<str>,
+    },
+}
+
+impl ReadError {
+    /// Whether the same read may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        true
+    }
+}
+
+/// What there is to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The incarnation of the log.
+    pub epoch: Epoch,
+    /// The oldest record's offset, or the one after `last` if there is none.
+    pub first: Offset,
+    /// The newest record's offset, kept even when that record is trimmed; zero if there never
+    /// was one.
+    pub last: Offset,
+}
+
+impl Bounds {
+    /// The cursor before the oldest record.
+    pub fn oldest(&self) -> Cursor {
+        Cursor { epoch: self.epoch, offset: self.first.previous() }
+    }
+
+    /// The cursor after the newest record.
+    pub fn latest(&self) -> Cursor {
+        Cursor { epoch: self.epoch, offset: self.last }
+    }
+}
+
+/// A topic and what the log keeps of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSummary {
+    /// The topic.
+    pub topic: Topic,
+    /// How many records it has.
+    pub records: usize,
+    /// The offset of its newest record.
+    pub last: Offset,
+}
+
+/// How a log is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LogState {
+    /// Records kept.
+    pub records: usize,
+    /// Bytes of the records kept, as the log's retention counts them.
+    pub bytes: u64,
+    /// Topics with records.
+    pub topics: usize,
+    /// Why no appends are taken, if a write failed.
+    pub latched: Option<Arc<str>>,
+}
+
+impl fmt::Debug for dyn Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("bounds", &self.bounds()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,252 @@
+//! Matchers and filters: which topics a subscriber follows, and what it may see of them.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use parking_lot::Mutex;
+use url::Url;
+use urlpattern::{UrlPattern, UrlPatternInit, UrlPatternMatchInput, UrlPatternOptions};
+
+use crate::{record::Record, topic::Topic};
+
+/// A URL Pattern over topics (WHATWG URL Pattern): `rooms/:id`, `sensors/*`.
+///
+/// Pattern and topic are both resolved against the hub's URL, so that a relative pattern
+/// matches relative topics and the same topics written out in full. A topic that is no URL
+/// even then matches no pattern. Cloning is cheap; clones share one memory of past matches.
+#[derive(Clone)]
+pub struct Pattern(Arc<PatternState>);
+
+struct PatternState {
+    source: Box<str>,
+    base: Url,
+    pattern: UrlPattern,
+    // Parsing a topic as URL costs microseconds, and a follower asks about the same few topics
+    // again and again.
+    memo: Mutex<HashMap<Topic, bool>>,
+}
+
+impl Pattern {
+    /// The longest pattern, in bytes.
+    pub const BYTES_MAX: usize = 512;
+    // A thousand topics of ordinary length are about 100 KiB.
+    const MEMO_TOPICS_MAX: usize = 1_024;
+
+    /// Parses `source` with the hub's URL `base`.
+    ///
+    /// # Errors
+    /// [`PatternError`] if it is too long or no URL Pattern; the caller's to mend.
+    pub fn parse(source: &str, base: &Url) -> Result<Self, PatternError> {
+        if source.len() > Self::BYTES_MAX {
+            return Err(PatternError::TooLong { bytes: source.len() });
+        }
+        let syntax = |error: urlpattern::Error| PatternError::Syntax { why: error.to_string() };
+        let init =
+            UrlPatternInit::parse_constructor_string::<regex::Regex>(source, Some(base.clone()))
+                .map_err(syntax)?;
+        let pattern = <UrlPattern>::parse(init, UrlPatternOptions::default()).map_err(syntax)?;
+        let (source, base) = (source.into(), base.clone());
+        Ok(Self(Arc::new(PatternState { source, base, pattern, memo: Mutex::default() })))
+    }
+
+    /// Whether the pattern matches `topic`.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        if let Some(&known) = self.0.memo.lock().get(topic) {
+            return known;
+        }
+        let matched =
+            self.0.base.join(topic.as_str()).is_ok_and(|url| {
+                self.0.pattern.test(UrlPatternMatchInput::Url(url)).unwrap_or(false)
+            });
+        let mut memo = self.0.memo.lock();
+        if memo.len() >= Self::MEMO_TOPICS_MAX {
+            memo.clear();
+        }
+        memo.insert(topic.clone(), matched);
+        matched
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0.source
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.0.source).finish()
+    }
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// The text is longer than [`Pattern::BYTES_MAX`].
+    #[error("a pattern has at most {} bytes, this one has {bytes}", Pattern::BYTES_MAX)]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// The text is not a URL Pattern.
+    #[error("not a URL Pattern: {why}")]
+    Syntax {
+        /// What the parser says.
+        why: String,
+    },
+}
+
+/// One topic, or a pattern of topics.
+#[derive(Debug, Clone)]
+pub enum Matcher {
+    /// This topic alone, byte for byte.
+    Exact(Topic),
+    /// All topics that the pattern matches.
+    Pattern(Pattern),
+}
+
+/// What a subscriber is to get of a log: the topics it follows, less what it may not see.
+#[derive(Clone, Default)]
+pub struct Filter {
+    topics: Vec<Topic>,
+    patterns: Vec<Pattern>,
+    everything: bool,
+    visible: Option<Arc<Visible>>,
+}
+
+type Visible = dyn Fn(&Record) -> bool + Send + Sync;
+
+impl Filter {
+    /// Every record of the log.
+    pub fn everything() -> Self {
+        Self { everything: true, ..Self::default() }
+    }
+
+    /// The records with a topic that one of `matchers` matches.
+    pub fn new(matchers: impl IntoIterator<Item = Matcher>) -> Self {
+        let mut filter = Self::default();
+        for matcher in matchers {
+            match matcher {
+                Matcher::Exact(topic) => filter.topics.push(topic),
+                Matcher::Pattern(pattern) => filter.patterns.push(pattern),
+            }
+        }
+        filter.topics.sort_unstable();
+        filter.topics.dedup();
+        filter
+    }
+
+    /// Of those, only the records for which `visible` is true.
+    #[must_use]
+    pub fn only(mut self, visible: impl Fn(&Record) -> bool + Send + Sync + 'static) -> Self {
+        self.visible = Some(Arc::new(visible));
+        self
+    }
+
+    /// Whether the record is to be delivered.
+    pub fn matches(&self, record: &Record) -> bool {
+        record.new.topics.iter().any(|topic| self.matches_topic(topic)) && self.sees(record)
+    }
+
+    /// Whether the topic is one of those followed.
+    pub fn matches_topic(&self, topic: &Topic) -> bool {
+        self.everything
+            || self.topics.binary_search(topic).is_ok()
+            || self.patterns.iter().any(|pattern| pattern.matches(topic))
+    }
+
+    /// Whether a record of a followed topic may be seen.
+    pub fn sees(&self, record: &Record) -> bool {
+        self.visible.as_ref().is_none_or(|visible| visible(record))
+    }
+
+    /// The topics that are followed by name, in order; all there are if there is no
+    /// [pattern](Self::has_patterns).
+    pub fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    /// The patterns that are followed.
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Whether topics beyond the [named](Self::topics) ones are followed.
+    pub fn has_patterns(&self) -> bool {
+        self.everything || !self.patterns.is_empty()
+    }
+
+    /// Whether every topic is followed.
+    pub fn is_everything(&self) -> bool {
+        self.everything
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filter")
+            .field("topics", &self.topics)
+            .field("patterns", &self.patterns)
+            .field("everything", &self.everything)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(source: &str) -> Pattern {
+        Pattern::parse(source, &Url::parse("http://localhost:8080/").unwrap()).unwrap()
+    }
+
+    fn topic(name: &str) -> Topic {
+        Topic::new(name).unwrap()
+    }
+
+    #[test]
+    fn patterns_follow_the_url_pattern_standard() {
+        let rooms = pattern("rooms/:id");
+        assert!(rooms.matches(&topic("rooms/42")));
+        assert!(rooms.matches(&topic("/rooms/42")));
+        assert!(rooms.matches(&topic("http://localhost:8080/rooms/42")));
+        assert!(!rooms.matches(&topic("rooms/42/messages")));
+        assert!(!rooms.matches(&topic("rooms")));
+        assert!(!rooms.matches(&topic("https://example.com/rooms/42")));
+        let sensors = pattern("sensors/*");
+        assert!(sensors.matches(&topic("sensors/a/b")));
+        assert!(!sensors.matches(&topic("sensors")));
+        let books = pattern("https://example.com/books/:id");
+        assert!(books.matches(&topic("https://example.com/books/1")));
+        assert!(!books.matches(&topic("books/1")));
+        // Asked again, answered from memory.
+        assert!(rooms.matches(&topic("rooms/42")));
+    }
+
+    #[test]
+    fn a_topic_that_is_no_url_matches_no_pattern() {
+        assert!(!pattern("*").matches(&topic("http://[")));
+    }
+
+    #[test]
+    fn bad_patterns_are_refused_with_the_reason() {
+        let base = Url::parse("http://localhost/").unwrap();
+        assert!(matches!(Pattern::parse("rooms/:", &base), Err(PatternError::Syntax { .. })));
+        assert_eq!(
+            Pattern::parse(&"x".repeat(600), &base).unwrap_err(),
+            PatternError::TooLong { bytes: 600 }
+        );
+    }
+
+    #[test]
+    fn a_filter_joins_topics_and_patterns_and_hides_the_invisible() {
+        let filter = Filter::new([
+            Matcher::Exact(topic("a")),
+            Matcher::Exact(topic("a")),
+            Matcher::Pattern(pattern("rooms/*")),
+        ]);
+        assert_eq!(filter.topics().len(), 1);
+        assert!(filter.matches_topic(&topic("a")) && filter.matches_topic(&topic("rooms/1")));
+        assert!(!filter.matches_topic(&topic("b")));
+        assert!(Filter::everything().matches_topic(&topic("b")));
+    }
+}
