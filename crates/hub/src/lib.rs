@@ -1,1 +1,3 @@
-//! hub
+//! The Tidings event hub.
+
+pub mod disk;
