@@ -325,6 +325,12 @@ impl Source {
         self.outputs.pop_front()
     }
 
+    /// Whether there is something to deliver.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// When to call [`Source::handle_timeout`], if nothing else happens before.
     #[must_use]
     pub const fn poll_deadline(&self) -> Option<Duration> {
