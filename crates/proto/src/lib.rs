@@ -6,7 +6,9 @@
 
 extern crate alloc;
 
+pub mod decode;
 pub mod encode;
 pub mod event;
 
+pub use decode::{DecodeError, Decoder, Limits};
 pub use event::{Event, EventId, EventName};
