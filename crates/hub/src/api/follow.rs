@@ -13,14 +13,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, Method, request::Parts};
 use http_body::{Body as HttpBody, Frame};
 use tidings_server::{
+    axum::{LastEventId, stream_headers},
     body::StreamBody,
     fanout::Subscribe,
     frame::{self, Format},
     matcher::{Filter, Matcher, Pattern},
-    subscription::{OnGap, Start, SubscriptionConfig},
+    subscription::{OnGap, SubscriptionConfig},
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -70,15 +71,6 @@ pub(super) fn come_back(hub: &Hub, headers: &HeaderMap, kind: Kind, detail: &str
     }
 }
 
-fn stream_headers(format: Format) -> [(HeaderName, HeaderValue); 3] {
-    [
-        (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // nginx, and what follows its example, must not hold events back.
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ]
-}
-
 fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Problem> {
     let mut config = SubscriptionConfig {
         format: accept::format(&parts.headers)?,
@@ -92,12 +84,11 @@ fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Proble
     if let Some(name) = topic_of_path(parts)? {
         matchers.push(exact(name)?);
     }
-    let mut asked_id = String::new();
     for (name, value) in query::parameters(parts.uri.query())? {
         match name.as_str() {
             "topic" => matchers.push(exact(value)?),
             "pattern" => matchers.push(pattern(hub, &value)?),
-            "last_event_id" => asked_id = value,
+            "last_event_id" => {}
             "on_gap" => {
                 config.on_gap = match value.as_str() {
                     "oldest" => OnGap::Oldest,
@@ -118,8 +109,9 @@ fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Proble
         let rule = "name at least one topic, in the path or as ?topic=, or a ?pattern=";
         return Err(Problem::invalid("topic", rule));
     }
-    let last_event_id = last_event_id(&parts.headers).unwrap_or(asked_id);
-    let start = Start::from_last_event_id(&last_event_id);
+    // Whatever the id is, it is no reason for a refusal: the stream tells of a gap if it cannot
+    // be placed.
+    let start = LastEventId::of(&parts.headers, parts.uri.query()).into_start();
     Ok(Subscribe { filter: grant.see(Filter::new(matchers)), start, config })
 }
 
@@ -131,16 +123,6 @@ fn pattern(hub: &Hub, source: &str) -> Result<Matcher, Problem> {
     }
     let pattern = Pattern::parse(source, &hub.base);
     pattern.map(Matcher::Pattern).map_err(|error| Problem::invalid("pattern", error))
-}
-
-/// The `Last-Event-ID` that the client sent, if it is not empty. Whatever it is, it is no reason
-/// for a refusal: the subscription tells of a gap if it cannot place it.
-fn last_event_id(headers: &HeaderMap) -> Option<String> {
-    let bytes = headers.get("last-event-id")?.as_bytes();
-    // Browsers send UTF-8; other clients may send what HTTP calls Latin-1.
-    let text = str::from_utf8(bytes)
-        .map_or_else(|_| bytes.iter().copied().map(char::from).collect(), str::to_owned);
-    (!text.is_empty()).then_some(text)
 }
 
 /// A stream's body, with its share of the open streams.
