@@ -165,8 +165,7 @@ impl Log for MemoryLog {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        self.state.write().closed = true;
-        Box::pin(async {})
+        Box::pin(async { self.state.write().closed = true })
     }
 }
 
@@ -177,4 +176,30 @@ impl MemoryLog {
             self.state.write().trim(&self.retention, now);
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, pin::Pin};
+
+    use super::*;
+    use crate::log::{SharedLog, contract::Subject};
+
+    struct Memory;
+
+    impl Subject for Memory {
+        fn open(&self, retention: Retention) -> SharedLog {
+            Arc::new(MemoryLog::new(retention, 1))
+        }
+
+        fn reopen(
+            &self,
+            log: SharedLog,
+            _: Retention,
+        ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
+            Box::pin(async { log })
+        }
+    }
+
+    crate::contract_tests!(Memory);
 }
