@@ -4,6 +4,7 @@
 //! `chromium`, `chromedriver`, `firefox-esr` and `geckodriver` on the path.
 
 mod driver;
+#[path = "../hub/mod.rs"]
 mod hub;
 mod proxy;
 
