@@ -221,6 +221,10 @@ impl Listener {
     }
 
     fn show(&mut self, update: Update) -> Result<(), Stop> {
+        if !matches!(update, Update::Message(_) | Update::Comment(_) | Update::Retry(_)) {
+            // On a terminal, what is said about the connection comes after what it brought.
+            self.view.flush().map_err(Stop::Output)?;
+        }
         let shown = match update {
             Update::Message(message) => return self.message(&message),
             Update::Comment(text) if self.all => self.view.comment(&text),
@@ -246,6 +250,7 @@ impl Listener {
         let name = message.event_type.as_str();
         let is_gap = name == GAP;
         if is_gap {
+            self.view.flush().map_err(Stop::Output)?;
             self.status.gap(&message.data);
         }
         let is_named = self.names.iter().any(|wanted| wanted == name);

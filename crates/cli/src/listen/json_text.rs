@@ -15,10 +15,78 @@ pub(super) fn is_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// `json` on one line, or, with `indent`, on as many as it has members.
-pub(super) fn paint(json: &str, indent: Option<usize>) -> String {
-    let mut painter =
-        Painter { out: String::with_capacity(json.len() * 2), indent, open: Vec::new() };
+/// `json` on one line.
+pub(super) fn line(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    for token in &tokens(json) {
+        write_token(&mut out, token);
+    }
+    out
+}
+
+/// `json` with a line for each member, but with objects and arrays that fit into `width` on one.
+/// The lines after the first are indented by `indent`, where the first is taken to begin.
+pub(super) fn block(json: &str, indent: usize, width: usize) -> String {
+    let tokens = tokens(json);
+    let mut out = String::with_capacity(json.len() * 2);
+    let mut depth = 0;
+    let mut column = indent;
+    let mut rest = &tokens[..];
+    while let Some(token) = rest.first() {
+        let whole = &rest[..container_tokens(rest)];
+        let chars = whole.iter().map(Token::chars).sum::<usize>();
+        // The comma after it has to fit, too.
+        let fits = column + chars < width;
+        let (taken, breaks) = match token.text {
+            "{" | "[" if fits || whole.len() == 2 => (whole, false),
+            "{" | "[" => {
+                depth += 1;
+                (&whole[..1], true)
+            }
+            "," => (whole, true),
+            _ => (whole, false),
+        };
+        for token in taken {
+            write_token(&mut out, token);
+        }
+        column += chars;
+        rest = &rest[taken.len()..];
+        let closes = rest.first().is_some_and(Token::closes);
+        if closes {
+            depth -= 1;
+        }
+        if breaks || closes {
+            out.truncate(out.trim_end().len());
+            column = indent + 2 * depth;
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', column));
+        }
+    }
+    out
+}
+
+/// A bracket, a comma, a colon, a string or another scalar.
+struct Token<'a> {
+    text: &'a str,
+    is_key: bool,
+}
+
+impl Token<'_> {
+    fn closes(&self) -> bool {
+        matches!(self.text, "}" | "]")
+    }
+
+    /// The characters that it takes, the space after it included.
+    fn chars(&self) -> usize {
+        match self.text {
+            "," | ":" => 2,
+            text => text.chars().count(),
+        }
+    }
+}
+
+fn tokens(json: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
     let mut rest = json.trim_start();
     while let Some(first) = rest.chars().next() {
         let length = match first {
@@ -28,57 +96,38 @@ pub(super) fn paint(json: &str, indent: Option<usize>) -> String {
                 .find(|c: char| c.is_whitespace() || ",:{}[]\"".contains(c))
                 .unwrap_or(rest.len()),
         };
-        let (token, after) = rest.split_at(length);
+        let (text, after) = rest.split_at(length);
         rest = after.trim_start();
-        painter.token(token, rest);
+        tokens.push(Token { text, is_key: rest.starts_with(':') });
     }
-    painter.out
+    tokens
 }
 
-struct Painter {
-    out: String,
-    indent: Option<usize>,
-    /// The brackets that are open.
-    open: Vec<char>,
-}
-
-impl Painter {
-    fn token(&mut self, token: &str, rest: &str) {
-        match token {
-            "{" | "[" => {
-                self.out.push_str(token);
-                self.open.extend(token.chars());
-                if !rest.starts_with(['}', ']']) {
-                    self.new_line();
-                }
-            }
-            "}" | "]" => {
-                self.open.pop();
-                if !self.out.ends_with(['{', '[']) {
-                    self.new_line();
-                }
-                self.out.push_str(token);
-            }
-            "," => {
-                self.out.push(',');
-                match self.indent {
-                    Some(_) => self.new_line(),
-                    None => self.out.push(' '),
-                }
-            }
-            ":" => self.out.push_str(": "),
-            text => {
-                let style = style(text, rest.starts_with(':'));
-                // Writing to a string does not fail.
-                let _ = write!(self.out, "{style}{}{style:#}", visible(text));
-            }
+/// How many of the tokens the first one and what it opens are.
+fn container_tokens(tokens: &[Token<'_>]) -> usize {
+    let mut depth = 0;
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text {
+            "{" | "[" => depth += 1,
+            "}" | "]" => depth -= 1,
+            _ => {}
+        }
+        if depth <= 0 {
+            return at + 1;
         }
     }
+    tokens.len()
+}
 
-    fn new_line(&mut self) {
-        if let Some(indent) = self.indent {
-            self.out.push('\n');
-            self.out.extend(std::iter::repeat_n(' ', indent + 2 * self.open.len()));
+fn write_token(out: &mut String, token: &Token<'_>) {
+    match token.text {
+        text @ ("{" | "}" | "[" | "]") => out.push_str(text),
+        "," => out.push_str(", "),
+        ":" => out.push_str(": "),
+        text => {
+            let style = style(text, token.is_key);
+            // Writing to a string does not fail.
+            let _ = write!(out, "{style}{}{style:#}", visible(text));
         }
     }
 }
@@ -111,25 +160,47 @@ fn string_bytes(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn plain(json: &str, indent: Option<usize>) -> String {
-        assert!(is_json(json));
-        anstream::adapter::strip_str(&paint(json, indent)).to_string()
+    fn plain(painted: &str) -> String {
+        anstream::adapter::strip_str(painted).to_string()
     }
 
     #[test]
     fn a_line_has_spaces_where_they_help() {
         let json = r#"{"b":1.0,"a":[ 1,  -2e9 ], "s":"x\",:{ y","o":{},"n":null, "e":[ ]}"#;
-        let line = r#"{"b": 1.0, "a": [1, -2e9], "s": "x\",:{ y", "o": {}, "n": null, "e": []}"#;
-        assert_eq!(plain(json, None), line);
-        assert_eq!(plain(line, None), line);
+        let spaced = r#"{"b": 1.0, "a": [1, -2e9], "s": "x\",:{ y", "o": {}, "n": null, "e": []}"#;
+        assert_eq!(plain(&line(json)), spaced);
+        assert_eq!(plain(&line(spaced)), spaced);
     }
 
     #[test]
-    fn members_get_a_line_each() {
+    fn what_fits_stays_on_one_line() {
+        let json = r#"{"a":[1,{"b":"c"}],"d":{},"e":[[1,2,3,4],5]}"#;
         assert_eq!(
-            plain(r#"{"a":[1,{"b":"c"}],"d":{}}"#, Some(2)),
-            "{\n    \"a\": [\n      1,\n      {\n        \"b\": \"c\"\n      }\n    ],\n    \"d\": {}\n  }"
+            plain(&block(json, 2, 22)),
+            r#"{
+    "a": [
+      1,
+      {"b": "c"}
+    ],
+    "d": {},
+    "e": [
+      [1, 2, 3, 4],
+      5
+    ]
+  }"#
         );
+        assert_eq!(plain(&block(json, 2, 100)), plain(&line(json)));
+    }
+
+    #[test]
+    fn spreading_changes_nothing_but_space() {
+        let json = r#"[{"a":{"b":[[],{}, [ "x, y" ]]}},[[1]],"",null]"#;
+        let squeezed = |text: &str| text.replace([' ', '\n'], "");
+        for width in 0..60 {
+            let block = plain(&block(json, 0, width));
+            assert!(is_json(&block), "{block}");
+            assert_eq!(squeezed(&block), squeezed(json));
+        }
     }
 
     #[test]
@@ -141,6 +212,6 @@ mod tests {
 
     #[test]
     fn control_characters_stay_visible() {
-        assert_eq!(plain("[\"\u{9b}\"]", None), "[\"\\u{9b}\"]");
+        assert_eq!(plain(&line("[\"\u{9b}\"]")), "[\"\\u{9b}\"]");
     }
 }

@@ -117,11 +117,11 @@ fn for_a_person(message: &Message, time: SystemTime, width: usize) -> String {
 
     let data = &message.data;
     if json_text::is_json(data) {
-        let line = json_text::paint(data, None);
+        let line = json_text::line(data);
         if fits(&anstream::adapter::strip_str(&line).to_string()) {
             return format!("{head}  {line}{tail}");
         }
-        return format!("{head}{tail}\n  {}", json_text::paint(data, Some(2)));
+        return format!("{head}{tail}\n  {}", json_text::block(data, 2, width));
     }
     if !data.contains('\n') && fits(data) {
         return format!("{head}  {}{tail}", visible(data));
@@ -183,8 +183,8 @@ mod tests {
     fn what_does_not_fit_goes_below() {
         assert_eq!(shown("e", "7", "a\nb\n", 80), "01:02:03Z  e  7\n  a\n  b\n  ");
         assert_eq!(
-            shown("e", "7", r#"{"a":[1],"b":2}"#, 20),
-            "01:02:03Z  e  7\n  {\n    \"a\": [\n      1\n    ],\n    \"b\": 2\n  }"
+            shown("e", "7", r#"{"a":[1],"b":2}"#, 15),
+            "01:02:03Z  e  7\n  {\n    \"a\": [1],\n    \"b\": 2\n  }"
         );
     }
 
