@@ -52,12 +52,14 @@ impl Error {
 #[derive(Debug)]
 pub struct NetworkError(reqwest::Error);
 
-impl NetworkError {
-    /// Leaves out the URL, which may hold a secret and is known to whoever reads the message.
-    pub(crate) fn new(error: reqwest::Error) -> Self {
+/// The URL is left out: it may hold a secret, and whoever reads the message knows it.
+impl From<reqwest::Error> for NetworkError {
+    fn from(error: reqwest::Error) -> Self {
         Self(error.without_url())
     }
+}
 
+impl NetworkError {
     /// Whether no connection was made, so that the server has not seen the request.
     #[must_use]
     pub fn is_connect(&self) -> bool {

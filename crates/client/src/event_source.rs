@@ -194,7 +194,7 @@ impl EventSource {
 
     fn handle_error(&mut self, now: Duration, error: reqwest::Error) {
         self.io = Io::Idle;
-        self.network = Some(NetworkError::new(error));
+        self.network = Some(error.into());
         self.source.handle_error(now);
     }
 

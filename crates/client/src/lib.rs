@@ -66,4 +66,5 @@ pub use tidings_proto::decode::{DecodeError, Limits};
 pub use tidings_proto::reconnect::Policy;
 pub use tidings_proto::source::{Cause, Profile, ReadyState, ReconnectUrl, RedirectError};
 pub use tidings_proto::{EventId, EventName};
+pub use transport::{default_client, retry_after};
 pub use update::{Disconnection, Message, Opening, Update};

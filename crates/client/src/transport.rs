@@ -87,8 +87,9 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Option<Vec<u8>> {
     (!values.is_empty()).then(|| values.join(&b", "[..]))
 }
 
-/// How long `Retry-After` asks to wait, given as seconds or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// How long the `Retry-After` of a response asks to wait, which is given as seconds or as a date.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
@@ -97,8 +98,15 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// The client of a source that was given none.
-pub(crate) fn default_client(url: &Url) -> Result<Client, reqwest::Error> {
+/// The HTTP client of a source to `url` that is given none, for a program that has other requests
+/// to make there.
+///
+/// It has the platform's certificates, follows no redirects, gives up connecting after 30 seconds,
+/// probes idle connections every 60 seconds, and uses no proxy to loopback addresses.
+///
+/// # Errors
+/// The environment's proxy settings cannot be read.
+pub fn default_client(url: &Url) -> Result<Client, reqwest::Error> {
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls().clone())
         // The state machine follows redirects, and decides which headers go along.

@@ -55,6 +55,19 @@ pub struct Message {
     pub origin: Arc<str>,
 }
 
+impl Message {
+    /// A message as if it had been received, for tests of what handles messages.
+    #[must_use]
+    pub fn new(
+        event_type: EventName,
+        data: impl Into<String>,
+        last_event_id: EventId,
+        origin: impl Into<Arc<str>>,
+    ) -> Self {
+        Self { event_type, data: data.into(), last_event_id, origin: origin.into() }
+    }
+}
+
 /// How a connection was lost, and when the next attempt is.
 #[derive(Debug)]
 #[non_exhaustive]

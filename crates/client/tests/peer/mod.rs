@@ -1,6 +1,6 @@
 //! A server that does as the test says, on a port of its own.
 //!
-//! Nothing here sleeps; what is awaited has a deadline, so that a test fails rather than hangs.
+//! What is awaited has a deadline, so that a test fails rather than hangs.
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
@@ -137,10 +137,11 @@ impl Exchange {
         self.stream.set_zero_linger().unwrap();
     }
 
-    /// Writes as much as the connection takes without anyone reading, and says how much that was.
+    /// Writes until the connection has taken nothing for half a second, and says how much it took.
+    ///
+    /// That the peer stops reading cannot be awaited, only that it has.
     pub async fn fill(&mut self, bytes: &[u8]) -> usize {
         let mut sent = 0;
-        // What the system buffers is bounded, and it takes that much at once.
         while let Ok(written) =
             tokio::time::timeout(Duration::from_millis(500), self.stream.write(bytes)).await
         {
