@@ -25,14 +25,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Publish(publish::Args),
     Listen(listen::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Publish(args) => run(publish::run(args)),
         Command::Listen(args) => run(listen::run(args)),
     }
