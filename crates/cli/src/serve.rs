@@ -4,8 +4,9 @@ use std::{io, process::ExitCode};
 
 use tidings_hub::{
     config::{Config, ConfigError, LogFormat, Options, Store},
+    disk::OpenError,
     serve::{ServeError, Server},
-    store::{self, StoreError},
+    store,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -32,7 +33,7 @@ enum Error {
     #[error("the runtime could not be started")]
     Runtime(#[source] io::Error),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] OpenError),
     #[error(transparent)]
     Serve(#[from] ServeError),
 }

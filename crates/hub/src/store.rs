@@ -4,24 +4,31 @@ use std::sync::Arc;
 
 use tidings_server::log::{MemoryLog, SharedLog};
 
-use crate::config::{Config, Store};
-
-/// Why a store could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// This build has no disk log. The operator's to mend.
-    #[error("this build keeps its history in memory only: give --memory")]
-    NoDisk,
-}
+use crate::{
+    config::{Config, Durability, Store},
+    disk::{self, DiskLog, OpenError},
+};
 
 /// Opens the log that the configuration names.
 ///
 /// # Errors
-/// [`StoreError`] says what is wrong with the store; it is the operator's to mend.
-pub async fn open(config: &Config) -> Result<SharedLog, StoreError> {
+/// [`OpenError`] says what is wrong with the directory; it is the operator's to mend.
+pub async fn open(config: &Config) -> Result<SharedLog, OpenError> {
     match &config.store {
         Store::Memory => Ok(Arc::new(MemoryLog::new(config.retention, rand::random()))),
-        Store::Disk { .. } => Err(StoreError::NoDisk),
+        Store::Disk { dir, durability, new_epoch } => {
+            let mut options = disk::Options::new(dir);
+            options.retention = config.retention;
+            options.durability = match durability {
+                Durability::Fsync => disk::Durability::Fsync,
+                Durability::Os => disk::Durability::Os,
+            };
+            options.new_epoch = *new_epoch;
+            let opening = tokio::task::spawn_blocking(|| DiskLog::open(options));
+            opening
+                .await
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+                .map(|log| Arc::new(log) as SharedLog)
+        }
     }
 }

@@ -9,6 +9,8 @@ extern crate alloc;
 pub mod decode;
 pub mod encode;
 pub mod event;
+pub mod reconnect;
+pub mod source;
 
 pub use decode::{DecodeError, Decoder, Limits};
 pub use event::{Event, EventId, EventName};
