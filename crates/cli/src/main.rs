@@ -12,29 +12,38 @@ mod text;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+use self::command_error::CommandError;
 
 /// Publish server-sent events, and follow them.
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     Listen(listen::Args),
     Publish(publish::Args),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Listen(args) => listen::run(args).await,
-        Command::Publish(args) => publish::run(args).await,
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(),
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Listen(args) => complete(listen::run(args)),
+        Command::Publish(args) => complete(publish::run(args)),
     }
+}
+
+/// Runs a command to its end.
+fn complete(command: impl Future<Output = Result<(), CommandError>>) -> ExitCode {
+    let result = Runtime::new().map_err(CommandError::failed).and_then(|runtime| {
+        let result = runtime.block_on(command);
+        // What may be blocked, such as the resolving of a name, is not waited for.
+        runtime.shutdown_background();
+        result
+    });
+    result.map_or_else(CommandError::report, |()| ExitCode::SUCCESS)
 }
