@@ -8,22 +8,24 @@ mod interrupt;
 mod listen;
 mod publish;
 mod serve;
+mod serve;
 mod text;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use command_error::CommandError;
+use tokio::runtime::Runtime;
 
 /// Run a hub for server-sent events, publish to it, and follow it.
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Args>),
     Publish(publish::Args),
@@ -33,16 +35,20 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(*args),
-        Command::Publish(args) => run(publish::run(args)),
-        Command::Listen(args) => run(listen::run(args)),
+        Command::Publish(args) => complete(publish::run(args)),
+        Command::Listen(args) => complete(listen::run(args)),
     }
 }
 
-fn run(command: impl Future<Output = Result<(), CommandError>>) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime without threads needs only memory and an epoll handle");
-    match runtime.block_on(command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(),
-    }
+/// Runs a command to its end.
+///
+/// On a runtime with threads, as a command may block on its output, and Ctrl-C is to be heard then.
+fn complete(command: impl Future<Output = Result<(), CommandError>>) -> ExitCode {
+    let result = Runtime::new().map_err(CommandError::failed).and_then(|runtime| {
+        let result = runtime.block_on(command);
+        // What may be blocked, such as the resolving of a name, is not waited for.
+        runtime.shutdown_background();
+        result
+    });
+    result.map_or_else(CommandError::report, |()| ExitCode::SUCCESS)
 }

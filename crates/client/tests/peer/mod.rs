@@ -109,6 +109,11 @@ impl Exchange {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Sends the same again and again until the client has closed the connection.
+    pub async fn send_until_closed(&mut self, bytes: &str) {
+        soon(async { while self.stream.write_all(bytes.as_bytes()).await.is_ok() {} }).await;
+    }
+
     /// Answers with an event stream that ends when the connection does.
     pub async fn open(&mut self) {
         self.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await;
