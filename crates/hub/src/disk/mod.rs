@@ -62,12 +62,15 @@ mod frame;
 mod helper;
 mod manifest;
 mod options;
+mod pace;
 mod queue;
 mod read;
 mod record;
 mod recover;
 mod scan;
 mod segment;
+#[cfg(test)]
+mod sim;
 mod storage;
 mod trims;
 mod writer;
