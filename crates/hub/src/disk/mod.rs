@@ -72,6 +72,8 @@ mod segment;
 #[cfg(test)]
 mod sim;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod trims;
 mod writer;
 

@@ -1,11 +1,6 @@
 //! A simulated disk: keeps what is durable and what is not apart, crashes and fails on demand.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -177,7 +172,7 @@ impl SimDisk {
     pub(super) fn lose(&self, name: &str) {
         let mut state = self.0.lock();
         state.names.remove(name);
-        state.durable_names.clone_from(&state.names);
+        state.durable_names = state.names.clone();
         state.name_changes.clear();
     }
 }
