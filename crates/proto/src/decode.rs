@@ -30,7 +30,11 @@ mod field;
 mod item;
 mod limits;
 mod line_ends;
+mod lines;
 mod part;
+mod resume;
+#[cfg(target_arch = "x86_64")]
+mod sse2;
 mod utf8;
 
 pub use decoder::Decoder;

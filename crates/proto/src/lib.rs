@@ -1,7 +1,7 @@
 //! The `text/event-stream` codec.
 
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 extern crate alloc;

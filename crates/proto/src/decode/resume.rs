@@ -1,0 +1,185 @@
+//! Lines that are not whole within a chunk.
+
+use super::decoder::{Decoder, Found, Source};
+use super::event_buffer::Borrowed;
+use super::field::{self, Field};
+use super::limits::DecodeError;
+use super::line_ends::first_line_end;
+use super::part::State;
+
+impl Decoder {
+    /// Goes on where the last chunk has stopped.
+    pub(super) fn resume<'c>(
+        &mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<Found<'c>>, DecodeError> {
+        while let [first, rest @ ..] = *chunk {
+            match self.part.state {
+                State::LineStart if chunk.len() >= WHOLE_LINES_BYTES => {
+                    if let Some(found) = self.read_lines(chunk)? {
+                        return Ok(Some(found));
+                    }
+                    if let [first, rest @ ..] = *chunk {
+                        self.open_part(*first)?;
+                        *chunk = rest;
+                    }
+                }
+                State::LineStart => match first {
+                    b'\n' | b'\r' => {
+                        *chunk = rest;
+                        self.part.end_line(*first);
+                        if let Some(found) = self.end_event(Borrowed::default()) {
+                            return Ok(Some(found));
+                        }
+                    }
+                    _ => {
+                        self.open_part(*first)?;
+                        *chunk = rest;
+                    }
+                },
+                State::AfterCr => {
+                    self.part.state = State::LineStart;
+                    if *first == b'\n' {
+                        *chunk = rest;
+                    }
+                }
+                State::Data => {
+                    let (piece, end) = split_at_line_end(chunk);
+                    self.part.take_room(piece.len())?;
+                    self.event.push_data(piece);
+                    if let Some(end) = end {
+                        self.part.end_line(end);
+                    }
+                }
+                State::Ignored => {
+                    let (piece, end) = split_at_line_end(chunk);
+                    self.part.take_room(piece.len())?;
+                    if let Some(end) = end {
+                        self.part.end_line(end);
+                    }
+                }
+                State::Value(field) => {
+                    let (piece, end) = split_at_line_end(chunk);
+                    self.part.take_room(piece.len())?;
+                    self.part.push_value(piece);
+                    if let Some(end) = end {
+                        self.part.end_line(end);
+                        if let Some(found) = self.end_value(field) {
+                            return Ok(Some(found));
+                        }
+                    }
+                }
+                State::Name(field, known) => {
+                    match (field.name().get(known), first) {
+                        (None, b'\n' | b'\r') => {
+                            // No colon: the value is empty.
+                            self.part.open_value(field, &self.limits, &mut self.event)?;
+                            continue;
+                        }
+                        (Some(next), byte) if next == byte => {
+                            self.part.state = State::Name(field, known + 1);
+                        }
+                        (None, b':') => self.part.state = State::Colon(field),
+                        _ => {
+                            self.part.state = State::Ignored;
+                            continue;
+                        }
+                    }
+                    self.part.take_room(1)?;
+                    *chunk = rest;
+                }
+                State::Colon(field) => {
+                    if *first == b' ' {
+                        self.part.take_room(1)?;
+                        *chunk = rest;
+                    }
+                    self.part.open_value(field, &self.limits, &mut self.event)?;
+                }
+                State::Bom(known) => self.skip_bom(known, chunk)?,
+                State::Failed(error) => return Err(error),
+            }
+        }
+        self.event.shrink();
+        Ok(None)
+    }
+
+    /// Opens a line with its first byte, which ends no line.
+    fn open_part(&mut self, first: u8) -> Result<(), DecodeError> {
+        let field = Field::beginning_with(first);
+        if field != Field::Comment {
+            self.event.fields = self.event.fields.saturating_add(1);
+            self.limits.check_fields(self.event.fields)?;
+        }
+        self.part.open(&self.limits);
+        self.part.take_room(1)?;
+        match field {
+            Field::Comment if self.wants_comments => {
+                self.part.open_value(field, &self.limits, &mut self.event)
+            }
+            Field::Comment | Field::Unknown => {
+                self.part.state = State::Ignored;
+                Ok(())
+            }
+            _ => {
+                self.part.state = State::Name(field, 1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Does with the value of a line that came in parts what its field says.
+    fn end_value<'c>(&mut self, field: Field) -> Option<Found<'c>> {
+        match field {
+            Field::EventType => self.event.keep_event_type(self.part.value()),
+            Field::Id => self.event.keep_id(self.part.value()),
+            Field::Comment => return Some(Found::Comment(Source::Kept)),
+            Field::Retry => {
+                let time = field::reconnection_time(self.part.value())?;
+                self.reconnection_time = Some(time);
+                return Some(Found::Retry(time));
+            }
+            Field::Data | Field::Unknown => {}
+        }
+        None
+    }
+
+    /// Takes the BOM at the start of the stream, as far as it has come.
+    #[cold]
+    fn skip_bom(&mut self, known: usize, chunk: &mut &[u8]) -> Result<(), DecodeError> {
+        match (BOM.get(known), *chunk) {
+            (Some(next), [first, rest @ ..]) if first == next => {
+                self.part.state = State::Bom(known + 1);
+                *chunk = rest;
+            }
+            (Some(_), _) if known > 0 => {
+                // Not a BOM after all: what looked like one begins the first line.
+                self.open_part(BOM[0])?;
+                self.part.take_room(known - 1)?;
+            }
+            _ => self.part.state = State::LineStart,
+        }
+        Ok(())
+    }
+}
+
+/// Takes a piece off the front of `chunk`, up to a line end, and with it the line end if there is
+/// one.
+#[inline(always)]
+fn split_at_line_end<'c>(chunk: &mut &'c [u8]) -> (&'c [u8], Option<u8>) {
+    let bytes = *chunk;
+    if let Some((piece, [end, rest @ ..])) =
+        first_line_end(bytes).and_then(|end| bytes.split_at_checked(end))
+    {
+        *chunk = rest;
+        (piece, Some(*end))
+    } else {
+        *chunk = &[];
+        (bytes, None)
+    }
+}
+
+const BOM: [u8; 3] = *b"\xef\xbb\xbf";
+
+/// A chunk shorter than this is read byte by byte where no line is under way, which is faster than
+/// to set up the search for whole lines.
+const WHOLE_LINES_BYTES: usize = 16;
