@@ -71,9 +71,16 @@ impl<'c> LineEnds<'c> {
 /// The position of the first CR or LF.
 #[inline(always)]
 pub(super) fn first_line_end(bytes: &[u8]) -> Option<usize> {
-    match bytes {
-        [byte] => is_line_end(*byte).then_some(0),
-        _ => memchr::memchr2(b'\r', b'\n', bytes),
+    let mask = match bytes.first_chunk::<BLOCK>() {
+        Some(block) => block_mask(block),
+        None => tail_mask(bytes),
+    };
+    if mask != 0 {
+        return Some(mask.trailing_zeros() as usize);
+    }
+    match bytes.get(BLOCK..) {
+        None | Some([]) => None,
+        Some(rest) => memchr::memchr2(b'\r', b'\n', rest).map(|at| at + BLOCK),
     }
 }
 
@@ -83,52 +90,69 @@ pub(super) fn is_line_end(byte: u8) -> bool {
 }
 
 /// The mask of fewer than 64 bytes.
-#[inline]
+#[inline(always)]
 fn tail_mask(tail: &[u8]) -> u64 {
-    if tail.is_empty() {
-        return 0;
-    }
-    let mut block = [0; BLOCK];
-    if let Some(to) = block.get_mut(..tail.len()) {
-        to.copy_from_slice(tail);
-    }
-    block_mask(&block)
-}
-
-/// One bit for each byte of `block`, set where it is CR or LF.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn block_mask(block: &[u8; BLOCK]) -> u64 {
-    super::sse2::block_mask(block)
-}
-
-/// One bit for each byte of `block`, set where it is CR or LF.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-fn block_mask(block: &[u8; BLOCK]) -> u64 {
-    word_mask(block)
-}
-
-/// The same for any processor, eight bytes at a time in a register.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-fn word_mask(block: &[u8; BLOCK]) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    // The high bit of each byte that is zero, and no other bit.
-    let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
     let mut mask = 0;
-    for (at, eight) in block.as_chunks::<8>().0.iter().enumerate() {
-        let word = u64::from_le_bytes(*eight);
-        let ends =
-            zeros(word ^ (EACH * u64::from(b'\n'))) | zeros(word ^ (EACH * u64::from(b'\r')));
-        // The product gathers the eight bits in its highest byte, each in its own place.
-        mask |= ((ends >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at);
+    let (quarters, last) = tail.as_chunks::<QUARTER>();
+    for (at, quarter) in quarters.iter().enumerate() {
+        mask |= u64::from(quarter_mask(quarter)) << (at * QUARTER);
+    }
+    if !last.is_empty() {
+        let at = quarters.len() * QUARTER;
+        if let Some(overlapping) = tail.last_chunk::<QUARTER>() {
+            // Bytes before `last` were seen already, and are shifted out.
+            let seen = QUARTER - last.len();
+            mask |= u64::from(quarter_mask(overlapping) >> seen) << at;
+        } else {
+            for (bit, byte) in last.iter().enumerate() {
+                mask |= u64::from(is_line_end(*byte)) << bit;
+            }
+        }
     }
     mask
 }
 
+#[cfg(target_arch = "x86_64")]
+use super::sse2::{block_mask, quarter_mask};
+#[cfg(not(target_arch = "x86_64"))]
+use word_mask::{block_mask, quarter_mask};
+
+/// The search for any processor, eight bytes at a time in a register.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod word_mask {
+    use super::{BLOCK, QUARTER};
+
+    /// One bit for each byte of `block`, set where it is CR or LF.
+    pub(super) fn block_mask(block: &[u8; BLOCK]) -> u64 {
+        let quarters = block.as_chunks::<QUARTER>().0.iter().enumerate();
+        quarters.fold(0, |mask, (at, quarter)| {
+            mask | u64::from(quarter_mask(quarter)) << (at * QUARTER)
+        })
+    }
+
+    /// The same for a quarter of a block.
+    pub(super) fn quarter_mask(quarter: &[u8; QUARTER]) -> u16 {
+        // The high bit of each byte that is zero, and no other bit.
+        let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
+        let words = quarter.as_chunks::<8>().0.iter().enumerate();
+        words.fold(0, |mask, (at, eight)| {
+            let word = u64::from_le_bytes(*eight);
+            let ends =
+                zeros(word ^ (EACH * u64::from(b'\n'))) | zeros(word ^ (EACH * u64::from(b'\r')));
+            // The product gathers the eight bits in its highest byte, each in its own place.
+            let bits = (ends >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            mask | (bits as u16) << (8 * at)
+        })
+    }
+
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    const EACH: u64 = 0x0101_0101_0101_0101;
+}
+
 /// Bytes in a block: the bits of its mask.
 pub(super) const BLOCK: usize = 64;
+/// Bytes in a vector.
+pub(super) const QUARTER: usize = 16;
 
 /// Blocks without a line end before `memchr` takes over, whose call costs about as much.
 const BLOCKS_BEFORE_MEMCHR: usize = 4;
@@ -157,7 +181,7 @@ mod tests {
             prop_oneof![9_u8..15, any::<u8>()], BLOCK)
         ) {
             let block: &[u8; BLOCK] = block.first_chunk().unwrap();
-            prop_assert_eq!(word_mask(block), block_mask(block));
+            prop_assert_eq!(word_mask::block_mask(block), block_mask(block));
         }
     }
 }

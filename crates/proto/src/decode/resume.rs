@@ -19,10 +19,8 @@ impl Decoder {
                     if let Some(found) = self.read_lines(chunk)? {
                         return Ok(Some(found));
                     }
-                    if let [first, rest @ ..] = *chunk {
-                        self.open_part(*first)?;
-                        *chunk = rest;
-                    }
+                    self.open_tail(chunk)?;
+                    *chunk = &[];
                 }
                 State::LineStart => match first {
                     b'\n' | b'\r' => {
@@ -103,14 +101,56 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Opens a line with its first byte, which ends no line.
-    fn open_part(&mut self, first: u8) -> Result<(), DecodeError> {
-        let field = Field::beginning_with(first);
+    /// Opens a line with what comes behind the last line end of a chunk.
+    fn open_tail(&mut self, tail: &[u8]) -> Result<(), DecodeError> {
+        if tail.len() < HEAD_BYTES {
+            // The field is not known for sure: see byte by byte how far it is.
+            let mut rest = tail;
+            while let [first, next @ ..] = rest {
+                match self.part.state {
+                    State::LineStart => {
+                        self.open_part(*first)?;
+                        rest = next;
+                    }
+                    _ => {
+                        self.resume(&mut rest)?;
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let (field, value) = field::split(tail);
+        self.open_line(field)?;
+        self.part.take_room(tail.len() - value.len())?;
+        if field == Field::Comment && !self.wants_comments {
+            self.part.state = State::Ignored;
+        } else {
+            self.part.open_value(field, &self.limits, &mut self.event)?;
+        }
+        self.part.take_room(value.len())?;
+        match self.part.state {
+            State::Data => self.event.push_data(value),
+            State::Value(_) => self.part.push_value(value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Opens a line and counts it, if it is a field.
+    #[inline(always)]
+    fn open_line(&mut self, field: Field) -> Result<(), DecodeError> {
         if field != Field::Comment {
             self.event.fields = self.event.fields.saturating_add(1);
             self.limits.check_fields(self.event.fields)?;
         }
         self.part.open(&self.limits);
+        Ok(())
+    }
+
+    /// Opens a line with its first byte, which ends no line.
+    fn open_part(&mut self, first: u8) -> Result<(), DecodeError> {
+        let field = Field::beginning_with(first);
+        self.open_line(field)?;
         self.part.take_room(1)?;
         match field {
             Field::Comment if self.wants_comments => {
@@ -179,6 +219,9 @@ fn split_at_line_end<'c>(chunk: &mut &'c [u8]) -> (&'c [u8], Option<u8>) {
 }
 
 const BOM: [u8; 3] = *b"\xef\xbb\xbf";
+
+/// As many bytes as the longest field name, its colon and a space have.
+const HEAD_BYTES: usize = 7;
 
 /// A chunk shorter than this is read byte by byte where no line is under way, which is faster than
 /// to set up the search for whole lines.
