@@ -7,6 +7,7 @@ use super::event_buffer::EventBuffer;
 use super::item::{EventRef, Item};
 use super::limits::{DecodeError, Limits};
 use super::part::{Part, State};
+use super::resume::WHOLE_LINES_BYTES;
 use super::utf8;
 use crate::event::{DEFAULT_NAME, Event, EventId, EventName};
 
@@ -153,17 +154,23 @@ impl Decoder {
     /// Reads up to the next item, without making texts of its bytes.
     #[inline(always)]
     fn poll<'c>(&mut self, chunk: &mut &'c [u8]) -> Result<Option<Found<'c>>, DecodeError> {
-        match **chunk {
-            [byte]
-                if self.part.push_byte(
-                    byte,
-                    self.wants_comments,
-                    &self.limits,
-                    &mut self.event,
-                ) =>
-            {
-                *chunk = &[];
-                Ok(None)
+        let in_chunks_of_one = if let [byte] = **chunk {
+            self.part.push_byte(byte, self.wants_comments, &self.limits, &mut self.event)
+        } else {
+            false
+        };
+        if in_chunks_of_one {
+            *chunk = &[];
+            return Ok(None);
+        }
+        match self.part.state {
+            State::LineStart if chunk.len() >= WHOLE_LINES_BYTES => self.read_lines(chunk),
+            State::Data => {
+                if self.continue_data(chunk)? {
+                    Ok(None)
+                } else {
+                    self.resume(chunk)
+                }
             }
             _ => self.resume(chunk),
         }
@@ -203,9 +210,15 @@ impl Decoder {
         if !is_same(self.shared_id.as_str(), &self.last_event_id) {
             self.shared_id = EventId::of_line(&self.last_event_id);
         }
+        let data = match data {
+            Source::Kept if self.event.data().len() >= TAKEN_BYTES_MIN => {
+                utf8::into_text(self.event.take_data())
+            }
+            data => String::from(utf8::text(data.or(self.event.data()), &mut self.repaired_data)),
+        };
         Event {
             event_type: self.shared_event_type.clone(),
-            data: String::from(utf8::text(data.or(self.event.data()), &mut self.repaired_data)),
+            data,
             last_event_id: self.shared_id.clone(),
         }
     }
@@ -242,6 +255,9 @@ impl<'c> Source<'c> {
 fn is_same(a: &str, b: &str) -> bool {
     a.len() == b.len() && (a.is_empty() || a == b)
 }
+
+/// Data from this length on is not copied to an owned event: the event gets the buffer.
+const TAKEN_BYTES_MIN: usize = 4 << 10;
 
 #[inline(always)]
 fn event_type_text<'a>(bytes: &'a [u8], repaired: &'a mut String) -> &'a str {

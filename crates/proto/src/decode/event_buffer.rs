@@ -97,10 +97,33 @@ impl EventBuffer {
 
     #[inline(always)]
     pub(super) fn push_data(&mut self, bytes: &[u8]) {
+        if self.data.capacity() - self.data.len() < bytes.len() {
+            self.grow_data(bytes.len());
+        }
         match bytes {
             [byte] => self.data.push(*byte),
             _ => self.data.extend_from_slice(bytes),
         }
+    }
+
+    /// Makes room for more data: several times as much while that is little memory, so that a
+    /// long line in many chunks is not copied again and again; see the bench `drip`.
+    #[cold]
+    fn grow_data(&mut self, more_bytes: usize) {
+        let needed = self.data.len() + more_bytes;
+        let capacity = if needed < KEPT_BYTES_MAX {
+            (needed * 4).next_power_of_two().min(KEPT_BYTES_MAX)
+        } else {
+            needed.saturating_mul(2)
+        };
+        self.data.reserve_exact(capacity - self.data.len());
+    }
+
+    /// Hands the data out for good, in as much memory as it needs.
+    pub(super) fn take_data(&mut self) -> Vec<u8> {
+        let mut data = core::mem::take(&mut self.data);
+        data.shrink_to_fit();
+        data
     }
 
     pub(super) fn keep_event_type(&mut self, value: &[u8]) {

@@ -155,7 +155,7 @@ pub(super) const BLOCK: usize = 64;
 pub(super) const QUARTER: usize = 16;
 
 /// Blocks without a line end before `memchr` takes over, whose call costs about as much.
-const BLOCKS_BEFORE_MEMCHR: usize = 4;
+const BLOCKS_BEFORE_MEMCHR: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -9,8 +9,9 @@ use super::part::State;
 use super::utf8;
 
 impl Decoder {
-    /// Reads whole lines from the start of a line, up to the next item or the last line end.
-    #[inline]
+    /// Reads whole lines from the start of a line, up to the next item, and opens the line under
+    /// way with what is behind the last line end.
+    #[inline(never)]
     pub(super) fn read_lines<'c>(
         &mut self,
         chunk: &mut &'c [u8],
@@ -54,8 +55,13 @@ impl Decoder {
                 }
             }
         }
+        *chunk = &[];
         self.event.keep(&mut borrowed);
-        *chunk = bytes.get(start..).unwrap_or_default();
+        self.event.shrink();
+        let tail = bytes.get(start..).unwrap_or_default();
+        if !tail.is_empty() {
+            self.open_tail(tail)?;
+        }
         Ok(None)
     }
 

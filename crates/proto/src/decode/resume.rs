@@ -8,7 +8,23 @@ use super::line_ends::first_line_end;
 use super::part::State;
 
 impl Decoder {
+    /// Goes on with a data line, and says whether the chunk has ended before it.
+    ///
+    /// It is what [`Decoder::resume`] does too, on a short path: long lines come in many chunks.
+    #[inline]
+    pub(super) fn continue_data(&mut self, chunk: &mut &[u8]) -> Result<bool, DecodeError> {
+        let (piece, end) = split_at_line_end(chunk);
+        self.part.take_room(piece.len())?;
+        self.event.push_data(piece);
+        match end {
+            Some(end) => self.part.end_line(end),
+            None => return Ok(true),
+        }
+        Ok(false)
+    }
+
     /// Goes on where the last chunk has stopped.
+    #[inline(never)]
     pub(super) fn resume<'c>(
         &mut self,
         chunk: &mut &'c [u8],
@@ -16,11 +32,7 @@ impl Decoder {
         while let [first, rest @ ..] = *chunk {
             match self.part.state {
                 State::LineStart if chunk.len() >= WHOLE_LINES_BYTES => {
-                    if let Some(found) = self.read_lines(chunk)? {
-                        return Ok(Some(found));
-                    }
-                    self.open_tail(chunk)?;
-                    *chunk = &[];
+                    return self.read_lines(chunk);
                 }
                 State::LineStart => match first {
                     b'\n' | b'\r' => {
@@ -42,12 +54,7 @@ impl Decoder {
                     }
                 }
                 State::Data => {
-                    let (piece, end) = split_at_line_end(chunk);
-                    self.part.take_room(piece.len())?;
-                    self.event.push_data(piece);
-                    if let Some(end) = end {
-                        self.part.end_line(end);
-                    }
+                    self.continue_data(chunk)?;
                 }
                 State::Ignored => {
                     let (piece, end) = split_at_line_end(chunk);
@@ -97,12 +104,12 @@ impl Decoder {
                 State::Failed(error) => return Err(error),
             }
         }
-        self.event.shrink();
         Ok(None)
     }
 
     /// Opens a line with what comes behind the last line end of a chunk.
-    fn open_tail(&mut self, tail: &[u8]) -> Result<(), DecodeError> {
+    #[inline(never)]
+    pub(super) fn open_tail(&mut self, tail: &[u8]) -> Result<(), DecodeError> {
         if tail.len() < HEAD_BYTES {
             // The field is not known for sure: see byte by byte how far it is.
             let mut rest = tail;
@@ -225,4 +232,4 @@ const HEAD_BYTES: usize = 7;
 
 /// A chunk shorter than this is read byte by byte where no line is under way, which is faster than
 /// to set up the search for whole lines.
-const WHOLE_LINES_BYTES: usize = 16;
+pub(super) const WHOLE_LINES_BYTES: usize = 16;

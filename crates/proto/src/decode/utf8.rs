@@ -1,6 +1,8 @@
 //! Bytes as text, as the Encoding standard decodes UTF-8.
+#![allow(unsafe_code)]
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// The text of `bytes`: themselves when they are UTF-8, else a copy in `repaired` with U+FFFD for
 /// each maximal part that is not.
@@ -25,10 +27,31 @@ pub(super) fn push_text(bytes: &[u8], out: &mut String) {
     }
 }
 
+/// The text of `bytes`, in their own memory when they are UTF-8.
+#[inline]
+pub(super) fn into_text(bytes: Vec<u8>) -> String {
+    if valid(&bytes).is_some() {
+        // SAFETY: they were found to be UTF-8.
+        unsafe { String::from_utf8_unchecked(bytes) }
+    } else {
+        let mut out = String::with_capacity(bytes.len());
+        push_repaired(&bytes, &mut out);
+        out
+    }
+}
+
 #[inline]
 fn valid(bytes: &[u8]) -> Option<&str> {
+    if bytes.len() < SHORT && bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        return Some(unsafe { str::from_utf8_unchecked(bytes) });
+    }
     simdutf8::basic::from_utf8(bytes).ok()
 }
+
+/// Below this, text is most often ASCII, and that is seen before a call to a vectorised check
+/// has begun.
+const SHORT: usize = 512;
 
 #[cold]
 fn push_repaired(bytes: &[u8], out: &mut String) {
