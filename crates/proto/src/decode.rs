@@ -33,9 +33,8 @@ mod line_ends;
 mod lines;
 mod part;
 mod resume;
-#[cfg(target_arch = "x86_64")]
-mod sse2;
 mod utf8;
+mod vectors;
 
 pub use decoder::Decoder;
 pub use item::{EventRef, Item};

@@ -9,6 +9,7 @@ use super::limits::{DecodeError, Limits};
 use super::part::{Part, State};
 use super::resume::WHOLE_LINES_BYTES;
 use super::utf8;
+use super::vectors::Processor;
 use crate::event::{DEFAULT_NAME, Event, EventId, EventName};
 
 /// Reads an event stream, chunk by chunk.
@@ -36,6 +37,7 @@ use crate::event::{DEFAULT_NAME, Event, EventId, EventName};
 #[derive(Debug)]
 pub struct Decoder {
     pub(super) limits: Limits,
+    pub(super) processor: Processor,
     pub(super) wants_comments: bool,
     pub(super) part: Part,
     pub(super) event: EventBuffer,
@@ -55,6 +57,7 @@ impl Decoder {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            processor: Processor::detect(),
             wants_comments: false,
             part: Part::new(&limits),
             event: EventBuffer::default(),
@@ -190,7 +193,10 @@ impl Decoder {
                     event_type.or(self.event.event_type()),
                     &mut self.repaired_event_type,
                 ),
-                data: utf8::text(data.or(self.event.data()), &mut self.repaired_data),
+                data: match data {
+                    Source::Ascii(bytes) => utf8::ascii(bytes),
+                    data => utf8::text(data.or(self.event.data()), &mut self.repaired_data),
+                },
                 last_event_id: &self.last_event_id,
             }),
             Found::Comment(text) => {
@@ -235,6 +241,8 @@ pub(super) enum Found<'c> {
 #[derive(Clone, Copy)]
 pub(super) enum Source<'c> {
     Chunk(&'c [u8]),
+    /// In the chunk, and known to be ASCII.
+    Ascii(&'c [u8]),
     /// In the decoder's buffer for it.
     Kept,
 }
@@ -243,7 +251,7 @@ impl<'c> Source<'c> {
     #[inline(always)]
     fn or(self, kept: &'c [u8]) -> &'c [u8] {
         match self {
-            Self::Chunk(bytes) => bytes,
+            Self::Chunk(bytes) | Self::Ascii(bytes) => bytes,
             Self::Kept => kept,
         }
     }

@@ -1,11 +1,15 @@
 //! Where the lines of a chunk end.
 
+use core::marker::PhantomData;
+
+use super::vectors::{BLOCK, Baseline, QUARTER, Vectors};
+
 /// Yields the position of every CR and LF of a chunk, in order.
 ///
 /// It reads 64 bytes at a time into a bit mask, one bit a byte, so that many short lines cost one
 /// scan; where some blocks in a row have no line end, it lets `memchr` run ahead, which is the
 /// faster of the two on long lines.
-pub(super) struct LineEnds<'c> {
+pub(super) struct LineEnds<'c, V> {
     /// The bytes not yet scanned.
     rest: &'c [u8],
     /// How many bytes of the chunk are before `rest`.
@@ -14,12 +18,16 @@ pub(super) struct LineEnds<'c> {
     mask: u64,
     /// The position of the last block.
     base: usize,
+    /// Whether a byte that is not ASCII was scanned, or bytes that were not looked at for that.
+    beyond_ascii: bool,
+    vectors: PhantomData<V>,
 }
 
-impl<'c> LineEnds<'c> {
+impl<'c, V: Vectors> LineEnds<'c, V> {
     #[inline(always)]
     pub(super) fn new(chunk: &'c [u8]) -> Self {
-        Self { rest: chunk, scanned: 0, mask: 0, base: 0 }
+        let (rest, vectors) = (chunk, PhantomData);
+        Self { rest, scanned: 0, mask: 0, base: 0, beyond_ascii: false, vectors }
     }
 
     #[inline(always)]
@@ -35,6 +43,13 @@ impl<'c> LineEnds<'c> {
         Some(at)
     }
 
+    /// Whether all bytes up to the last line end that was yielded are known to be ASCII. It comes
+    /// with the search at next to no cost.
+    #[inline(always)]
+    pub(super) fn seen_ascii_only(&self) -> bool {
+        !self.beyond_ascii
+    }
+
     /// Goes on to the next block that has a line end, or to the end of the chunk.
     #[inline(always)]
     fn fill(&mut self) {
@@ -43,8 +58,10 @@ impl<'c> LineEnds<'c> {
             self.base = self.scanned;
             self.scanned += BLOCK;
             self.rest = rest;
-            self.mask = block_mask(block);
-            if self.mask != 0 {
+            let (mask, beyond_ascii) = V::block(block);
+            self.mask = mask;
+            self.beyond_ascii |= beyond_ascii;
+            if mask != 0 {
                 return;
             }
             blocks_left -= 1;
@@ -55,7 +72,9 @@ impl<'c> LineEnds<'c> {
         }
         self.base = self.scanned;
         self.scanned += self.rest.len();
-        self.mask = tail_mask(self.rest);
+        let (mask, beyond_ascii) = tail_mask::<V>(self.rest);
+        self.mask = mask;
+        self.beyond_ascii |= beyond_ascii;
         self.rest = &[];
     }
 
@@ -65,15 +84,16 @@ impl<'c> LineEnds<'c> {
         let ahead = memchr::memchr2(b'\r', b'\n', self.rest).unwrap_or(self.rest.len());
         self.scanned += ahead;
         self.rest = self.rest.get(ahead..).unwrap_or_default();
+        self.beyond_ascii = true;
     }
 }
 
 /// The position of the first CR or LF.
 #[inline(always)]
 pub(super) fn first_line_end(bytes: &[u8]) -> Option<usize> {
-    let mask = match bytes.first_chunk::<BLOCK>() {
-        Some(block) => block_mask(block),
-        None => tail_mask(bytes),
+    let (mask, _) = match bytes.first_chunk::<BLOCK>() {
+        Some(block) => Baseline::block(block),
+        None => tail_mask::<Baseline>(bytes),
     };
     if mask != 0 {
         return Some(mask.trailing_zeros() as usize);
@@ -89,72 +109,36 @@ pub(super) fn is_line_end(byte: u8) -> bool {
     byte == b'\n' || byte == b'\r'
 }
 
-/// The mask of fewer than 64 bytes.
+/// What [`Vectors::block`] gives, for fewer than 64 bytes.
 #[inline(always)]
-fn tail_mask(tail: &[u8]) -> u64 {
-    let mut mask = 0;
+fn tail_mask<V: Vectors>(tail: &[u8]) -> (u64, bool) {
+    let (mut mask, mut beyond_ascii) = (0, false);
     let (quarters, last) = tail.as_chunks::<QUARTER>();
     for (at, quarter) in quarters.iter().enumerate() {
-        mask |= u64::from(quarter_mask(quarter)) << (at * QUARTER);
+        let (bits, beyond) = V::quarter(quarter);
+        mask |= u64::from(bits) << (at * QUARTER);
+        beyond_ascii |= beyond;
     }
     if !last.is_empty() {
         let at = quarters.len() * QUARTER;
         if let Some(overlapping) = tail.last_chunk::<QUARTER>() {
             // Bytes before `last` were seen already, and are shifted out.
             let seen = QUARTER - last.len();
-            mask |= u64::from(quarter_mask(overlapping) >> seen) << at;
+            let (bits, beyond) = V::quarter(overlapping);
+            mask |= u64::from(bits >> seen) << at;
+            beyond_ascii |= beyond;
         } else {
             for (bit, byte) in last.iter().enumerate() {
                 mask |= u64::from(is_line_end(*byte)) << bit;
+                beyond_ascii |= !byte.is_ascii();
             }
         }
     }
-    mask
+    (mask, beyond_ascii)
 }
 
-#[cfg(target_arch = "x86_64")]
-use super::sse2::{block_mask, quarter_mask};
-#[cfg(not(target_arch = "x86_64"))]
-use word_mask::{block_mask, quarter_mask};
-
-/// The search for any processor, eight bytes at a time in a register.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-mod word_mask {
-    use super::{BLOCK, QUARTER};
-
-    /// One bit for each byte of `block`, set where it is CR or LF.
-    pub(super) fn block_mask(block: &[u8; BLOCK]) -> u64 {
-        let quarters = block.as_chunks::<QUARTER>().0.iter().enumerate();
-        quarters.fold(0, |mask, (at, quarter)| {
-            mask | u64::from(quarter_mask(quarter)) << (at * QUARTER)
-        })
-    }
-
-    /// The same for a quarter of a block.
-    pub(super) fn quarter_mask(quarter: &[u8; QUARTER]) -> u16 {
-        // The high bit of each byte that is zero, and no other bit.
-        let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
-        let words = quarter.as_chunks::<8>().0.iter().enumerate();
-        words.fold(0, |mask, (at, eight)| {
-            let word = u64::from_le_bytes(*eight);
-            let ends =
-                zeros(word ^ (EACH * u64::from(b'\n'))) | zeros(word ^ (EACH * u64::from(b'\r')));
-            // The product gathers the eight bits in its highest byte, each in its own place.
-            let bits = (ends >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-            mask | (bits as u16) << (8 * at)
-        })
-    }
-
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    const EACH: u64 = 0x0101_0101_0101_0101;
-}
-
-/// Bytes in a block: the bits of its mask.
-pub(super) const BLOCK: usize = 64;
-/// Bytes in a vector.
-pub(super) const QUARTER: usize = 16;
-
-/// Blocks without a line end before `memchr` takes over, whose call costs about as much.
+/// Blocks without a line end before `memchr` takes over: with fewer, its call costs more than it
+/// wins on lines of 300 bytes, see `table llm`.
 const BLOCKS_BEFORE_MEMCHR: usize = 8;
 
 #[cfg(test)]
@@ -166,22 +150,19 @@ mod tests {
     proptest! {
         #[test]
         fn all_line_ends_are_found_in_order(bytes in proptest::collection::vec(
-            prop_oneof![1 => Just(b'\n'), 1 => Just(b'\r'), 90 => any::<u8>()], 0..1_000)
+            prop_oneof![1 => Just(b'\n'), 1 => Just(b'\r'), 90 => 0..0x80_u8, 1 => any::<u8>()],
+            0..1_000)
         ) {
             let naive: Vec<usize> =
                 (0..bytes.len()).filter(|at| is_line_end(bytes[*at])).collect();
-            let mut ends = LineEnds::new(&bytes);
-            let found: Vec<usize> = core::iter::from_fn(|| ends.next()).collect();
+            let mut ends = LineEnds::<Baseline>::new(&bytes);
+            let mut found = Vec::new();
+            while let Some(end) = ends.next() {
+                found.push(end);
+                prop_assert!(!ends.seen_ascii_only() || bytes[..end].is_ascii());
+            }
             prop_assert_eq!(first_line_end(&bytes), naive.first().copied());
             prop_assert_eq!(found, naive);
-        }
-
-        #[test]
-        fn the_masks_are_the_same_on_every_processor(block in proptest::collection::vec(
-            prop_oneof![9_u8..15, any::<u8>()], BLOCK)
-        ) {
-            let block: &[u8; BLOCK] = block.first_chunk().unwrap();
-            prop_assert_eq!(word_mask::block_mask(block), block_mask(block));
         }
     }
 }

@@ -7,18 +7,19 @@ use super::limits::DecodeError;
 use super::line_ends::LineEnds;
 use super::part::State;
 use super::utf8;
+use super::vectors::Vectors;
 
 impl Decoder {
     /// Reads whole lines from the start of a line, up to the next item, and opens the line under
     /// way with what is behind the last line end.
-    #[inline(never)]
-    pub(super) fn read_lines<'c>(
+    #[inline(always)]
+    pub(super) fn read_lines_with<'c, V: Vectors>(
         &mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Found<'c>>, DecodeError> {
         let bytes = *chunk;
         let mut borrowed = Borrowed::default();
-        let mut ends = LineEnds::new(bytes);
+        let mut ends = LineEnds::<V>::new(bytes);
         let mut start = 0;
         while let Some(end) = ends.next() {
             let (line, after) = bytes
@@ -40,7 +41,8 @@ impl Decoder {
             match line {
                 [] if self.event.fields == 0 => {}
                 [] => {
-                    let found = self.end_event(core::mem::take(&mut borrowed));
+                    let found =
+                        self.end_event(core::mem::take(&mut borrowed), ends.seen_ascii_only());
                     if found.is_some() {
                         *chunk = bytes.get(start..).unwrap_or_default();
                         return Ok(found);
@@ -119,9 +121,14 @@ impl Decoder {
         Ok(None)
     }
 
-    /// A blank line: commits the id, and yields the event if there is one to dispatch.
+    /// A blank line: commits the id, and yields the event if there is one to dispatch. `is_ascii`
+    /// tells that all that is borrowed is.
     #[inline(always)]
-    pub(super) fn end_event<'c>(&mut self, borrowed: Borrowed<'c>) -> Option<Found<'c>> {
+    pub(super) fn end_event<'c>(
+        &mut self,
+        borrowed: Borrowed<'c>,
+        is_ascii: bool,
+    ) -> Option<Found<'c>> {
         if let Some(id) = borrowed.id.or(self.event.id()) {
             self.last_event_id.clear();
             utf8::push_text(id, &mut self.last_event_id);
@@ -132,6 +139,7 @@ impl Decoder {
             None => Source::Chunk(&[]),
         };
         let data = match borrowed.data {
+            Some(value) if is_ascii => Some(Source::Ascii(value)),
             Some(value) => Some(Source::Chunk(value)),
             None => self.event.has_data().then_some(Source::Kept),
         };

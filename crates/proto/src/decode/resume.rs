@@ -38,7 +38,7 @@ impl Decoder {
                     b'\n' | b'\r' => {
                         *chunk = rest;
                         self.part.end_line(*first);
-                        if let Some(found) = self.end_event(Borrowed::default()) {
+                        if let Some(found) = self.end_event(Borrowed::default(), false) {
                             return Ok(Some(found));
                         }
                     }

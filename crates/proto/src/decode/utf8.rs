@@ -42,16 +42,17 @@ pub(super) fn into_text(bytes: Vec<u8>) -> String {
 
 #[inline]
 fn valid(bytes: &[u8]) -> Option<&str> {
-    if bytes.len() < SHORT && bytes.is_ascii() {
-        // SAFETY: ASCII is UTF-8.
-        return Some(unsafe { str::from_utf8_unchecked(bytes) });
-    }
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
-/// Below this, text is most often ASCII, and that is seen before a call to a vectorised check
-/// has begun.
-const SHORT: usize = 512;
+/// The text of bytes that the search for line ends has found to be ASCII.
+#[inline(always)]
+pub(super) fn ascii(bytes: &[u8]) -> &str {
+    debug_assert!(bytes.is_ascii());
+    // SAFETY: ASCII is UTF-8, and `Source::Ascii` is made of nothing else: `LineEnds` looks at
+    // every byte up to the line end it yields, which its test checks.
+    unsafe { str::from_utf8_unchecked(bytes) }
+}
 
 #[cold]
 fn push_repaired(bytes: &[u8], out: &mut String) {
