@@ -166,17 +166,13 @@ impl Decoder {
             *chunk = &[];
             return Ok(None);
         }
-        match self.part.state {
-            State::LineStart if chunk.len() >= WHOLE_LINES_BYTES => self.read_lines(chunk),
-            State::Data => {
-                if self.continue_data(chunk)? {
-                    Ok(None)
-                } else {
-                    self.resume(chunk)
-                }
-            }
-            _ => self.resume(chunk),
+        if self.part.state == State::Data && self.continue_data(chunk)? {
+            return Ok(None);
         }
+        if self.part.state == State::LineStart && chunk.len() >= WHOLE_LINES_BYTES {
+            return self.read_lines(chunk);
+        }
+        self.resume(chunk)
     }
 
     #[cold]
@@ -193,10 +189,7 @@ impl Decoder {
                     event_type.or(self.event.event_type()),
                     &mut self.repaired_event_type,
                 ),
-                data: match data {
-                    Source::Ascii(bytes) => utf8::ascii(bytes),
-                    data => utf8::text(data.or(self.event.data()), &mut self.repaired_data),
-                },
+                data: data_text(data, &self.event, &mut self.repaired_data),
                 last_event_id: &self.last_event_id,
             }),
             Found::Comment(text) => {
@@ -218,9 +211,10 @@ impl Decoder {
         }
         let data = match data {
             Source::Kept if self.event.data().len() >= TAKEN_BYTES_MIN => {
-                utf8::into_text(self.event.take_data())
+                let is_ascii = self.event.data_is_ascii();
+                utf8::into_text(self.event.take_data(), is_ascii)
             }
-            data => String::from(utf8::text(data.or(self.event.data()), &mut self.repaired_data)),
+            data => String::from(data_text(data, &self.event, &mut self.repaired_data)),
         };
         Event {
             event_type: self.shared_event_type.clone(),
@@ -254,6 +248,15 @@ impl<'c> Source<'c> {
             Self::Chunk(bytes) | Self::Ascii(bytes) => bytes,
             Self::Kept => kept,
         }
+    }
+}
+
+#[inline(always)]
+fn data_text<'a>(data: Source<'a>, event: &'a EventBuffer, repaired: &'a mut String) -> &'a str {
+    match data {
+        Source::Ascii(bytes) => utf8::ascii(bytes),
+        Source::Kept if event.data_is_ascii() => utf8::ascii(event.data()),
+        data => utf8::text(data.or(event.data()), repaired),
     }
 }
 

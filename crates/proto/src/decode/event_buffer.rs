@@ -15,6 +15,8 @@ pub(super) struct EventBuffer {
     data: Vec<u8>,
     /// Whether there was a data line: one of no bytes is dispatched, none is not.
     has_data: bool,
+    /// Whether `data` is known to be ASCII.
+    data_is_ascii: bool,
     event_type: Vec<u8>,
     has_event_type: bool,
     id: Vec<u8>,
@@ -47,6 +49,11 @@ impl EventBuffer {
         &self.data
     }
 
+    #[inline(always)]
+    pub(super) fn data_is_ascii(&self) -> bool {
+        self.data_is_ascii
+    }
+
     /// Bytes of data of this event that are in here.
     #[inline(always)]
     pub(super) fn data_bytes(&self) -> usize {
@@ -69,12 +76,12 @@ impl EventBuffer {
         self.has_id.then_some(&self.id)
     }
 
-    /// Copies what is still in the chunk.
+    /// Copies what is still in the chunk; `is_ascii` tells that it is known to be.
     #[inline]
-    pub(super) fn keep(&mut self, borrowed: &mut Borrowed<'_>) {
+    pub(super) fn keep(&mut self, borrowed: &mut Borrowed<'_>, is_ascii: bool) {
         if let Some(value) = borrowed.data.take() {
             self.open_data_line();
-            self.data.extend_from_slice(value);
+            self.push_data(value, is_ascii);
         }
         if let Some(value) = borrowed.event_type.take() {
             self.keep_event_type(value);
@@ -91,12 +98,14 @@ impl EventBuffer {
             self.data.push(b'\n');
         } else {
             self.data.clear();
+            self.data_is_ascii = true;
             self.has_data = true;
         }
     }
 
     #[inline(always)]
-    pub(super) fn push_data(&mut self, bytes: &[u8]) {
+    pub(super) fn push_data(&mut self, bytes: &[u8], is_ascii: bool) {
+        self.data_is_ascii &= is_ascii;
         if self.data.capacity() - self.data.len() < bytes.len() {
             self.grow_data(bytes.len());
         }

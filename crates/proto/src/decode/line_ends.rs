@@ -2,13 +2,13 @@
 
 use core::marker::PhantomData;
 
-use super::vectors::{BLOCK, Baseline, QUARTER, Vectors};
+use super::vectors::{BLOCK, QUARTER, Vectors};
 
 /// Yields the position of every CR and LF of a chunk, in order.
 ///
 /// It reads 64 bytes at a time into a bit mask, one bit a byte, so that many short lines cost one
-/// scan; where some blocks in a row have no line end, it lets `memchr` run ahead, which is the
-/// faster of the two on long lines.
+/// scan; where some blocks in a row have no line end, it runs ahead in larger steps, which are
+/// the faster on long lines.
 pub(super) struct LineEnds<'c, V> {
     /// The bytes not yet scanned.
     rest: &'c [u8],
@@ -53,7 +53,7 @@ impl<'c, V: Vectors> LineEnds<'c, V> {
     /// Goes on to the next block that has a line end, or to the end of the chunk.
     #[inline(always)]
     fn fill(&mut self) {
-        let mut blocks_left = BLOCKS_BEFORE_MEMCHR;
+        let mut blocks_left = BLOCKS_BEFORE_RUN;
         while let Some((block, rest)) = self.rest.split_first_chunk::<BLOCK>() {
             self.base = self.scanned;
             self.scanned += BLOCK;
@@ -78,30 +78,37 @@ impl<'c, V: Vectors> LineEnds<'c, V> {
         self.rest = &[];
     }
 
-    /// Skips to the next line end.
-    #[inline(never)]
+    /// Skips bytes without a line end.
+    #[inline(always)]
     fn run_ahead(&mut self) {
-        let ahead = memchr::memchr2(b'\r', b'\n', self.rest).unwrap_or(self.rest.len());
-        self.scanned += ahead;
-        self.rest = self.rest.get(ahead..).unwrap_or_default();
-        self.beyond_ascii = true;
+        let (skipped, beyond_ascii) = V::skip(self.rest);
+        self.scanned += skipped;
+        self.rest = self.rest.get(skipped..).unwrap_or_default();
+        self.beyond_ascii |= beyond_ascii;
     }
 }
 
-/// The position of the first CR or LF.
+/// The position of the first CR or LF, and whether all bytes before it are known to be ASCII.
 #[inline(always)]
-pub(super) fn first_line_end(bytes: &[u8]) -> Option<usize> {
-    let (mask, _) = match bytes.first_chunk::<BLOCK>() {
-        Some(block) => Baseline::block(block),
-        None => tail_mask::<Baseline>(bytes),
-    };
-    if mask != 0 {
-        return Some(mask.trailing_zeros() as usize);
+pub(super) fn first_line_end<V: Vectors>(bytes: &[u8]) -> (Option<usize>, bool) {
+    let (mut scanned, mut is_ascii) = (0, true);
+    if bytes.len() > LONG_BYTES {
+        let (skipped, beyond_ascii) = V::skip(bytes);
+        (scanned, is_ascii) = (skipped, !beyond_ascii);
     }
-    match bytes.get(BLOCK..) {
-        None | Some([]) => None,
-        Some(rest) => memchr::memchr2(b'\r', b'\n', rest).map(|at| at + BLOCK),
+    let mut rest = bytes.get(scanned..).unwrap_or_default();
+    while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
+        let (mask, beyond_ascii) = V::block(block);
+        is_ascii &= !beyond_ascii;
+        if mask != 0 {
+            return (Some(scanned + mask.trailing_zeros() as usize), is_ascii);
+        }
+        scanned += BLOCK;
+        rest = after;
     }
+    let (mask, beyond_ascii) = tail_mask::<V>(rest);
+    let end = (mask != 0).then(|| scanned + mask.trailing_zeros() as usize);
+    (end, is_ascii & !beyond_ascii)
 }
 
 #[inline(always)]
@@ -137,13 +144,16 @@ fn tail_mask<V: Vectors>(tail: &[u8]) -> (u64, bool) {
     (mask, beyond_ascii)
 }
 
-/// Blocks without a line end before `memchr` takes over: with fewer, its call costs more than it
-/// wins on lines of 300 bytes, see `table llm`.
-const BLOCKS_BEFORE_MEMCHR: usize = 8;
+/// Blocks without a line end before larger steps are taken: with fewer, lines of 300 bytes are
+/// slower, see `table llm`.
+const BLOCKS_BEFORE_RUN: usize = 8;
+/// From this length on a piece of a line is likely to have no line end for a while.
+const LONG_BYTES: usize = 4 * BLOCK;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::vectors::{Baseline, Processor};
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
@@ -161,7 +171,9 @@ mod tests {
                 found.push(end);
                 prop_assert!(!ends.seen_ascii_only() || bytes[..end].is_ascii());
             }
-            prop_assert_eq!(first_line_end(&bytes), naive.first().copied());
+            let (first, is_ascii) = Processor::detect().line_end(&bytes);
+            prop_assert_eq!(first, naive.first().copied());
+            prop_assert!(!is_ascii || bytes[..first.unwrap_or(bytes.len())].is_ascii());
             prop_assert_eq!(found, naive);
         }
     }

@@ -40,6 +40,11 @@ impl Decoder {
             }
             match line {
                 [] if self.event.fields == 0 => {}
+                [b':', ..] if !self.wants_comments => {
+                    if line.len() > self.limits.line_bytes_max {
+                        return Err(self.limits.line_too_long());
+                    }
+                }
                 [] => {
                     let found =
                         self.end_event(core::mem::take(&mut borrowed), ends.seen_ascii_only());
@@ -49,8 +54,10 @@ impl Decoder {
                     }
                 }
                 _ => {
-                    if let Some(found) = self.whole_line(line, &mut borrowed)? {
-                        self.event.keep(&mut borrowed);
+                    if let Some(found) =
+                        self.whole_line(line, &mut borrowed, ends.seen_ascii_only())?
+                    {
+                        self.event.keep(&mut borrowed, ends.seen_ascii_only());
                         *chunk = bytes.get(start..).unwrap_or_default();
                         return Ok(Some(found));
                     }
@@ -58,29 +65,29 @@ impl Decoder {
             }
         }
         *chunk = &[];
-        self.event.keep(&mut borrowed);
+        self.event.keep(&mut borrowed, ends.seen_ascii_only());
         self.event.shrink();
         let tail = bytes.get(start..).unwrap_or_default();
         if !tail.is_empty() {
-            self.open_tail(tail)?;
+            self.open_tail(tail, ends.seen_ascii_only())?;
         }
         Ok(None)
     }
 
-    /// Reads a line that is whole and not blank.
+    /// Reads a line that is whole and neither blank nor a comment nobody asked for.
     #[inline(always)]
     fn whole_line<'c>(
         &mut self,
         line: &'c [u8],
         borrowed: &mut Borrowed<'c>,
+        is_ascii: bool,
     ) -> Result<Option<Found<'c>>, DecodeError> {
         let (field, value) = field::split(line);
         let others_bytes = self.event.event_type_bytes + self.event.id_bytes;
         let data_bytes = borrowed.data.map_or(self.event.data_bytes(), <[u8]>::len);
         if field == Field::Comment {
-            let value_bytes = if self.wants_comments { value.len() } else { 0 };
-            self.limits.check_line(field, line.len(), value_bytes, data_bytes, others_bytes)?;
-            return Ok(self.wants_comments.then_some(Found::Comment(Source::Chunk(value))));
+            self.limits.check_line(field, line.len(), value.len(), data_bytes, others_bytes)?;
+            return Ok(Some(Found::Comment(Source::Chunk(value))));
         }
         self.event.fields = self.event.fields.saturating_add(1);
         self.limits.check_fields(self.event.fields)?;
@@ -91,10 +98,10 @@ impl Decoder {
             if has_data {
                 if let Some(first) = borrowed.data.take() {
                     self.event.open_data_line();
-                    self.event.push_data(first);
+                    self.event.push_data(first, is_ascii);
                 }
                 self.event.open_data_line();
-                self.event.push_data(value);
+                self.event.push_data(value, is_ascii);
             } else {
                 borrowed.data = Some(value);
             }

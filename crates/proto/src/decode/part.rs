@@ -52,8 +52,8 @@ impl Part {
         Self { state: State::Bom(0), room, crossing, value: Vec::new() }
     }
 
-    /// Takes a chunk of one byte, if that is all that there is to it: no item, no field to open,
-    /// no limit.
+    /// Takes a chunk of one byte, if that is all that there is to it: no item, no value to open or
+    /// to end, no limit.
     ///
     /// A path of its own, as a stream may come byte by byte: it made chunks of one byte two to three
     /// times as fast.
@@ -76,15 +76,28 @@ impl Part {
             }
             return ends;
         }
-        if self.state == State::LineStart && byte == b':' && !wants_comments {
+        if self.state == State::LineStart {
+            let field = Field::beginning_with(byte);
+            if field == Field::Comment {
+                if wants_comments {
+                    return false;
+                }
+            } else if event.fields < limits.event_fields_max && limits.line_bytes_max > 0 {
+                event.fields += 1;
+            } else {
+                return false;
+            }
             self.open(limits);
-            self.state = State::Ignored;
+            self.state = match field {
+                Field::Comment | Field::Unknown => State::Ignored,
+                field => State::Name(field, 0),
+            };
         }
         if self.room == 0 {
             return false;
         }
         match self.state {
-            State::Data => event.push_data(&[byte]),
+            State::Data => event.push_data(&[byte], byte.is_ascii()),
             State::Value(_) => self.value.push(byte),
             State::Ignored => {}
             State::Name(field, known) => match field.name().get(known) {

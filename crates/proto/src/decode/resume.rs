@@ -4,7 +4,6 @@ use super::decoder::{Decoder, Found, Source};
 use super::event_buffer::Borrowed;
 use super::field::{self, Field};
 use super::limits::DecodeError;
-use super::line_ends::first_line_end;
 use super::part::State;
 
 impl Decoder {
@@ -13,9 +12,10 @@ impl Decoder {
     /// It is what [`Decoder::resume`] does too, on a short path: long lines come in many chunks.
     #[inline]
     pub(super) fn continue_data(&mut self, chunk: &mut &[u8]) -> Result<bool, DecodeError> {
-        let (piece, end) = split_at_line_end(chunk);
+        let (end, is_ascii) = self.processor.line_end(chunk);
+        let (piece, end) = split_at(chunk, end);
         self.part.take_room(piece.len())?;
-        self.event.push_data(piece);
+        self.event.push_data(piece, is_ascii);
         match end {
             Some(end) => self.part.end_line(end),
             None => return Ok(true),
@@ -57,14 +57,14 @@ impl Decoder {
                     self.continue_data(chunk)?;
                 }
                 State::Ignored => {
-                    let (piece, end) = split_at_line_end(chunk);
+                    let (piece, end) = split_at(chunk, self.processor.line_end(chunk).0);
                     self.part.take_room(piece.len())?;
                     if let Some(end) = end {
                         self.part.end_line(end);
                     }
                 }
                 State::Value(field) => {
-                    let (piece, end) = split_at_line_end(chunk);
+                    let (piece, end) = split_at(chunk, self.processor.line_end(chunk).0);
                     self.part.take_room(piece.len())?;
                     self.part.push_value(piece);
                     if let Some(end) = end {
@@ -107,9 +107,10 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Opens a line with what comes behind the last line end of a chunk.
+    /// Opens a line with what comes behind the last line end of a chunk; `is_ascii` tells that it is
+    /// known to be.
     #[inline(never)]
-    pub(super) fn open_tail(&mut self, tail: &[u8]) -> Result<(), DecodeError> {
+    pub(super) fn open_tail(&mut self, tail: &[u8], is_ascii: bool) -> Result<(), DecodeError> {
         if tail.len() < HEAD_BYTES {
             // The field is not known for sure: see byte by byte how far it is.
             let mut rest = tail;
@@ -136,7 +137,7 @@ impl Decoder {
         }
         self.part.take_room(value.len())?;
         match self.part.state {
-            State::Data => self.event.push_data(value),
+            State::Data => self.event.push_data(value, is_ascii),
             State::Value(_) => self.part.push_value(value),
             _ => {}
         }
@@ -209,14 +210,12 @@ impl Decoder {
     }
 }
 
-/// Takes a piece off the front of `chunk`, up to a line end, and with it the line end if there is
-/// one.
+/// Takes off the front of `chunk` what is before the line end at `end`, and the line end with it;
+/// or all of it, if there is none.
 #[inline(always)]
-fn split_at_line_end<'c>(chunk: &mut &'c [u8]) -> (&'c [u8], Option<u8>) {
+fn split_at<'c>(chunk: &mut &'c [u8], end: Option<usize>) -> (&'c [u8], Option<u8>) {
     let bytes = *chunk;
-    if let Some((piece, [end, rest @ ..])) =
-        first_line_end(bytes).and_then(|end| bytes.split_at_checked(end))
-    {
+    if let Some((piece, [end, rest @ ..])) = end.and_then(|end| bytes.split_at_checked(end)) {
         *chunk = rest;
         (piece, Some(*end))
     } else {

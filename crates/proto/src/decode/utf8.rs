@@ -27,11 +27,13 @@ pub(super) fn push_text(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// The text of `bytes`, in their own memory when they are UTF-8.
+/// The text of `bytes`, in their own memory when they are UTF-8; `is_ascii` tells that they are known
+/// to be that.
 #[inline]
-pub(super) fn into_text(bytes: Vec<u8>) -> String {
-    if valid(&bytes).is_some() {
-        // SAFETY: they were found to be UTF-8.
+pub(super) fn into_text(bytes: Vec<u8>, is_ascii: bool) -> String {
+    debug_assert!(!is_ascii || bytes.is_ascii());
+    if is_ascii || valid(&bytes).is_some() {
+        // SAFETY: they were found to be UTF-8, or ASCII, which is UTF-8: see `ascii`.
         unsafe { String::from_utf8_unchecked(bytes) }
     } else {
         let mut out = String::with_capacity(bytes.len());
@@ -49,8 +51,8 @@ fn valid(bytes: &[u8]) -> Option<&str> {
 #[inline(always)]
 pub(super) fn ascii(bytes: &[u8]) -> &str {
     debug_assert!(bytes.is_ascii());
-    // SAFETY: ASCII is UTF-8, and `Source::Ascii` is made of nothing else: `LineEnds` looks at
-    // every byte up to the line end it yields, which its test checks.
+    // SAFETY: ASCII is UTF-8. `Source::Ascii` and data that is marked as ASCII come from a search for
+    // line ends that has looked at each of these bytes, which the tests of both searches check.
     unsafe { str::from_utf8_unchecked(bytes) }
 }
 

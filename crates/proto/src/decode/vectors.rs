@@ -7,6 +7,7 @@
 
 use super::decoder::{Decoder, Found};
 use super::limits::DecodeError;
+use super::line_ends::first_line_end;
 
 /// One way to look at many bytes at once.
 pub(super) trait Vectors {
@@ -16,6 +17,12 @@ pub(super) trait Vectors {
 
     /// The same for a quarter of a block.
     fn quarter(quarter: &[u8; QUARTER]) -> (u16, bool);
+
+    /// How many bytes at the start are known to have no line end, and whether any of them may be
+    /// beyond ASCII: for long lines.
+    fn skip(bytes: &[u8]) -> (usize, bool) {
+        (memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len()), true)
+    }
 }
 
 /// What every processor of the target has.
@@ -47,6 +54,22 @@ impl Processor {
             #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
             avx2: false,
         }
+    }
+}
+
+impl Processor {
+    /// The position of the first CR or LF, and whether all bytes before it are known to be ASCII.
+    #[inline(always)]
+    pub(super) fn line_end(self, bytes: &[u8]) -> (Option<usize>, bool) {
+        if bytes.len() <= BLOCK {
+            return first_line_end::<Baseline>(bytes);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2 {
+            // SAFETY: the processor was found to have what the function is compiled for.
+            return unsafe { x86_64::first_line_end_avx2(bytes) };
+        }
+        first_line_end::<Baseline>(bytes)
     }
 }
 
@@ -92,7 +115,7 @@ mod x86_64 {
         _mm256_set1_epi8,
     };
 
-    use super::{BLOCK, QUARTER, Vectors};
+    use super::{BLOCK, QUARTER, Vectors, first_line_end};
 
     /// What belongs to every x86-64 processor.
     pub(in crate::decode) struct Sse2;
@@ -126,6 +149,41 @@ mod x86_64 {
         fn quarter(quarter: &[u8; QUARTER]) -> (u16, bool) {
             Sse2::quarter(quarter)
         }
+
+        #[inline(always)]
+        fn skip(bytes: &[u8]) -> (usize, bool) {
+            // SAFETY: as for `block`.
+            unsafe { skip_avx2(bytes) }
+        }
+    }
+
+    /// Looks at 128 bytes at a time and decides once, as `memchr` does, but for ASCII too.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn skip_avx2(bytes: &[u8]) -> (usize, bool) {
+        let (mut skipped, mut all) = (0, _mm256_set1_epi8(0));
+        for stride in bytes.as_chunks::<128>().0 {
+            let &[a, b, c, d, e, f, g, h] = stride.as_chunks::<QUARTER>().0 else { break };
+            let (a, b) = (load_pair(a, b), load_pair(c, d));
+            let (c, d) = (load_pair(e, f), load_pair(g, h));
+            let ends = _mm256_or_si256(
+                _mm256_or_si256(ends_avx2(a), ends_avx2(b)),
+                _mm256_or_si256(ends_avx2(c), ends_avx2(d)),
+            );
+            if _mm256_movemask_epi8(ends) != 0 {
+                break;
+            }
+            let stride = _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d));
+            all = _mm256_or_si256(all, stride);
+            skipped += 128;
+        }
+        (skipped, _mm256_movemask_epi8(all) != 0)
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    pub(super) fn first_line_end_avx2(bytes: &[u8]) -> (Option<usize>, bool) {
+        first_line_end::<Avx2>(bytes)
     }
 
     #[inline]
@@ -156,17 +214,26 @@ mod x86_64 {
     #[target_feature(enable = "avx2")]
     fn block_avx2(block: &[u8; BLOCK]) -> (u64, bool) {
         let &[a, b, c, d] = block.as_chunks::<QUARTER>().0 else { return (0, true) };
-        let low = _mm256_set_m128i(load(b), load(a));
-        let high = _mm256_set_m128i(load(d), load(c));
+        let (low, high) = (load_pair(a, b), load_pair(c, d));
         let beyond_ascii = _mm256_movemask_epi8(_mm256_or_si256(low, high)) != 0;
-        let ends = |bytes: __m256i| {
-            _mm256_or_si256(
-                _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\n' as i8)),
-                _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\r' as i8)),
-            )
-        };
         let bits = |ends: __m256i| u64::from(_mm256_movemask_epi8(ends) as u32);
-        (bits(ends(low)) | bits(ends(high)) << 32, beyond_ascii)
+        (bits(ends_avx2(low)) | bits(ends_avx2(high)) << 32, beyond_ascii)
+    }
+
+    /// All ones in each byte that is CR or LF.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn ends_avx2(bytes: __m256i) -> __m256i {
+        _mm256_or_si256(
+            _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\n' as i8)),
+            _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\r' as i8)),
+        )
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load_pair(low: [u8; QUARTER], high: [u8; QUARTER]) -> __m256i {
+        _mm256_set_m128i(load(high), load(low))
     }
 
     /// All ones in each byte that is CR or LF.
