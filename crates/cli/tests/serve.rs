@@ -142,7 +142,8 @@ async fn what_was_published_is_there_after_a_restart() {
 async fn it_does_not_start_in_doubt() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let cases: &[(&[&str], &[(&str, &str)], i32, &str)] = &[
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
+    let cases: &[Case<'_>] = &[
         (&["--listen", "0.0.0.0:0"], &[], 2, "--insecure-open"),
         (&["--memory", "--data", "x"], &[], 2, "exclude each other"),
         (&["--heartbeat", "15"], &[], 2, "a duration is a number with a unit"),
