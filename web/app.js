@@ -21,8 +21,9 @@ function showState() {
   element("state").textContent = STATES[state];
 }
 
+// Short JSON stays on its line.
 function pretty(data) {
-  if (!/^\s*[{[]/.test(data)) return data;
+  if (data.length < 60 || !/^\s*[{[]/.test(data)) return data;
   try { return JSON.stringify(JSON.parse(data), null, 2); } catch { return data; }
 }
 

@@ -45,9 +45,22 @@ impl Browser {
         let options = json!({ "moz:firefoxOptions": {
             "binary": "/usr/bin/firefox-esr",
             "args": ["-headless", "-width=1280", "-height=800"],
+            "prefs": {
+                "datareporting.policy.dataSubmissionEnabled": false,
+                "datareporting.healthreport.uploadEnabled": false,
+                "toolkit.telemetry.enabled": false,
+                "app.normandy.enabled": false,
+            },
         } });
         let listening = "Listening on 127.0.0.1:";
-        Self::start("firefox", "geckodriver", &["--port", "0"], listening, options).await
+        Self::start(
+            "firefox",
+            "geckodriver",
+            &["--port", "0", "--log", "fatal"],
+            listening,
+            options,
+        )
+        .await
     }
 
     async fn start(

@@ -4,6 +4,7 @@
 //! `chromium`, `chromedriver`, `firefox-esr` and `geckodriver` on the path.
 
 mod driver;
+#[path = "../hub/mod.rs"]
 mod hub;
 mod proxy;
 
@@ -65,10 +66,12 @@ async fn the_page_shows_live_events_and_survives_a_killed_hub(browser: &Browser)
     page.wait("return document.querySelector('#state').textContent === 'open'").await;
     page.run("document.querySelector('#publish button').click()", json!([])).await;
     assert_eq!(page.run_async(ROWS, json!([1])).await, json!(["Hello!"]));
-    hub.publish("rooms/42", "{\"answer\":42}").await;
+    let json = r#"{"room":42,"text":"long enough to be laid out over several lines"}"#;
+    hub.publish("rooms/42", json).await;
     hub.publish("rooms/43", "two\nlines").await;
     let rows = page.run_async(ROWS, json!([3])).await;
-    assert_eq!(rows, json!(["Hello!", "{\n  \"answer\": 42\n}", "two\nlines"]));
+    let laid_out = json.replace("{", "{\n  ").replace(",", ",\n  ").replace("}", "\n}");
+    assert_eq!(rows, json!(["Hello!", laid_out.replace("\":", "\": "), "two\nlines"]));
 
     hub.kill_and_start_again().await;
     hub.publish("rooms/42", "after the kill").await;
@@ -81,7 +84,7 @@ async fn the_page_shows_live_events_and_survives_a_killed_hub(browser: &Browser)
 
 /// Connect, hear nothing, be cut off, miss an event, reconnect: it comes.
 async fn a_silent_stream_still_resumes(browser: &Browser) {
-    let hub = Hub::start(&["--heartbeat", "300ms", "--retry", "100ms"]).await;
+    let hub = Hub::start(&["--heartbeat", "1s", "--retry", "100ms"]).await;
     let mut proxy = Proxy::start(hub.address()).await;
     let page = browser.open(&proxy.url("/healthz")).await;
     page.run(FOLLOW, json!(["/events/quiet", {}])).await;
@@ -138,7 +141,7 @@ async fn another_origin_needs_to_be_on_the_list(browser: &Browser) {
 
 /// An overloaded hub does not end an `EventSource` for good.
 async fn a_transient_refusal_does_not_end_an_event_source(browser: &Browser) {
-    let hub = Hub::start(&["--max-subscribers", "1", "--retry", "100ms"]).await;
+    let hub = Hub::start(&["--subscribers-max", "1", "--retry", "100ms"]).await;
     let page = browser.open(&hub.url("/healthz")).await;
     page.run(FOLLOW, json!(["/events/t", {}])).await;
     page.run_async(CURSORS, json!([1])).await;

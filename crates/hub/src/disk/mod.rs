@@ -1,1 +1,346 @@
-//! The disk log.
+//! The disk log: segment files of its own, and an index in memory that a start rebuilds.
+//!
+//! ```text
+//!  append ─► queue ─► writer ── frame ──► active segment ── fdatasync ─┐
+//!                    (thread)                                           │
+//!                       ▲      index ◄── feed ◄── answer ◄──────────────┘
+//!                       │        │
+//!    helper (thread) ───┘        └─► read: choose under a lock, then pread
+//!    prepares the next segment, removes those that are trimmed
+//! ```
+//!
+//! # The directory
+//!
+//! ```text
+//!  LOCK              held by the process that has the log open; its inode and time of birth
+//!                    tell this directory from a copy
+//!  manifest          format, epoch, and how the log was left, as text with a checksum
+//!  trims             how far each topic was trimmed, written before segments are removed
+//!  0000000007.log    segments, in order
+//!  0000000008.log
+//!  *.damaged         what a start could not trust, set aside
+//! ```
+//!
+//! A segment is zeroed in advance, so that a commit changes no metadata. All numbers are
+//! little-endian; a checksum is the CRC-32 of all that follows it in its frame or record.
+//!
+//! ```text
+//!  segment   magic F7 "tidings" │ format u32 │ number u32 │ checksum u32 │ 0 u32 │ frames…
+//!  frame     magic F7 "Tf" FE │ checksum u32 │ body bytes u32 │ records u32 │ first offset u64 │
+//!            chain u32 │ 0 u32 │ records… │ zeros up to a multiple of 8 bytes
+//!  record    checksum u32 │ bytes after this field u32 │ offset u64 │ time ms u64 │ flags u16 │
+//!            topics u16 │ topics: (bytes u16 │ text)… │ [event: bytes u32 │ text] │
+//!            [id: bytes u16 │ text] │ [retry: s u64 │ ns u32] │ data
+//! ```
+//!
+//! A frame is what one commit writes, whole or not at all. Its *chain* is the checksum of the
+//! frame before it, also across segments: bytes of an earlier write never pass for the next
+//! frame, and a segment that is missing or cut off is noticed. Any change of the format is a
+//! new format number, which older versions refuse.
+//!
+//! # What a start finds
+//!
+//! - A frame that is not whole, with nothing after it, was never acknowledged under
+//!   [`Durability::Fsync`]: it is cut off, and the epoch goes on. (A last frame that was whole
+//!   once and has rotted since looks the same. Only a clean close tells.)
+//! - A whole frame that was not acknowledged, because the process ended first, is kept.
+//! - Anything else that is missing or unreadable is damage: what stands after it is set aside,
+//!   never deleted, and the log begins a new epoch. So it does after an unclean end under
+//!   [`Durability::Os`], and in a copy of the directory.
+//!
+//! # When a write fails
+//!
+//! The log latches: the group that was written and all that wait are refused, and reads go on.
+//! The group's header is overwritten and that is synced; then nothing was appended, and the
+//! answer is [`AppendError::Latched`]. If the disk refuses that too, a restart may find the group
+//! or not, and the answer is [`AppendError::Unknown`]. `reopen` goes on in a fresh segment, whose
+//! first frame is empty and chained to the last acknowledged one: what stood behind that is
+//! superseded for good.
+
+mod active;
+mod frame;
+mod helper;
+mod manifest;
+mod options;
+mod queue;
+mod read;
+mod record;
+mod recover;
+mod scan;
+mod segment;
+mod storage;
+mod trims;
+mod writer;
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use futures_core::future::BoxFuture;
+use parking_lot::RwLock;
+use tidings_server::{
+    cursor::{Epoch, Offset},
+    log::{
+        AppendError, Appended, Batch, Bounds, Feed, Index, Log, LogState, Page, Read, ReadError,
+        ReadLimits, Selection, Tail, TopicSummary,
+    },
+    matcher::Filter,
+    record::PublisherId,
+};
+
+pub use self::options::{Durability, OpenError, Options};
+use self::{
+    active::Active,
+    helper::Helper,
+    queue::Queue,
+    read::{fetch, spans},
+    recover::{Recovered, recover},
+    segment::Segment,
+    storage::{Disk, Storage},
+    writer::Writer,
+};
+
+/// A log in a directory.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use tidings_hub::disk::{DiskLog, Options};
+/// use tidings_server::{log::Log, record::NewRecord, topic::Topic};
+///
+/// let log = DiskLog::open(Options::new("/var/lib/tidings"))?;
+/// let appended = log.append(NewRecord::new(Topic::new("rooms/42")?, "hello").into()).await?;
+/// println!("durable at {}", appended.last);
+/// log.close().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Reads need a tokio runtime, for its threads that may block. A log that is dropped without
+/// [`close`](Log::close) is left as by a crash.
+#[derive(Debug)]
+pub struct DiskLog {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    storage: Arc<dyn Storage>,
+    options: Options,
+    epoch: Epoch,
+    queue: Queue,
+    state: RwLock<State>,
+    feed: Feed,
+}
+
+#[derive(Debug)]
+struct State {
+    index: Index<Location>,
+    // In order of their numbers; the last one is written.
+    segments: VecDeque<Kept>,
+}
+
+/// Where a record lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Location {
+    segment: u32,
+    at: u32,
+}
+
+/// A segment and the last record in it; of the one before, if it has none.
+#[derive(Debug)]
+struct Kept {
+    segment: Arc<Segment>,
+    last: Offset,
+}
+
+impl DiskLog {
+    /// Opens the log in the directory of the options, or makes one there.
+    ///
+    /// It blocks: about a second for a million records.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is in the way. Nothing was lost by the attempt.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let storage = Disk::new(&options.dir).map_err(|source| OpenError::Io {
+            action: "make the directory",
+            path: options.dir.clone(),
+            source,
+        })?;
+        Self::open_on(Arc::new(storage), options, rand::random(), true)
+    }
+
+    fn open_on(
+        storage: Arc<dyn Storage>,
+        options: Options,
+        seed: u64,
+        helper_beside: bool,
+    ) -> Result<Self, OpenError> {
+        options.check()?;
+        let Recovered { lock, manifest, scan, next_number } = recover(&*storage, &options, seed)?;
+        let io = |source| OpenError::Io {
+            action: "start the log in",
+            path: options.dir.clone(),
+            source,
+        };
+        let helper = Helper::new(Arc::clone(&storage), helper_beside).map_err(io)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(options.queue_records_max, options.queue_bytes_max),
+            state: RwLock::new(State { index: scan.index, segments: scan.kept.into() }),
+            feed: Feed::new(options.feed_bytes_max),
+            epoch: manifest.epoch,
+            options: options.clone(),
+            storage,
+        });
+        shared.trim();
+        let end = (scan.end, scan.chain);
+        let active =
+            Active::start(Arc::clone(&shared), lock, helper, end, next_number).map_err(io)?;
+        let writer = Writer::new(Arc::clone(&shared), active, manifest, scan.time);
+        let thread = thread::Builder::new().name("tidings-log".to_owned());
+        let writer = thread.spawn(move || writer.run()).map_err(io)?;
+        Ok(Self { shared, writer: Some(writer) })
+    }
+}
+
+impl Drop for DiskLog {
+    fn drop(&mut self) {
+        self.shared.queue.stop();
+        if let Some(writer) = self.writer.take() {
+            // It has reported its own panic, if it had one.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Log for DiskLog {
+    fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        Box::pin(async move {
+            let bytes = batch.records.iter().map(record::encoded_bytes).sum();
+            let bytes_max = self.shared.options.batch_bytes_max;
+            if bytes > bytes_max {
+                return Err(AppendError::TooLarge { bytes, bytes_max });
+            }
+            let answer = self.shared.queue.append(batch.records, bytes)?;
+            let gone = |_| AppendError::Unknown { cause: "the log's writer ended".into() };
+            answer.await.map_err(gone)?
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        after: Offset,
+        filter: &'a Filter,
+        limits: ReadLimits,
+    ) -> BoxFuture<'a, Result<Read, ReadError>> {
+        Box::pin(async move {
+            self.shared.trim();
+            let (spans, through) = {
+                let state = self.shared.state.read();
+                match state.index.select(after, filter, limits.records_max, limits.bytes_max) {
+                    Selection::Trimmed { resume_after } => {
+                        return Ok(Read::Trimmed { resume_after });
+                    }
+                    Selection::Hits { hits, through } => (spans(&state, &hits), through),
+                }
+            };
+            let mut records = Vec::new();
+            if !spans.is_empty() {
+                let fetched = read::blocking(move || fetch(&spans)).await?;
+                let seen = fetched.into_iter().filter(|record| filter.sees(record));
+                records.extend(seen.map(Arc::new));
+            }
+            Ok(Read::Page(Page { records, through }))
+        })
+    }
+
+    fn tail(&self) -> Tail {
+        self.shared.feed.tail()
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.shared.trim();
+        let state = self.shared.state.read();
+        Bounds { epoch: self.shared.epoch, first: state.index.first(), last: state.index.last() }
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        id: &'a PublisherId,
+    ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
+        Box::pin(async move {
+            self.shared.trim();
+            let spans = {
+                let state = self.shared.state.read();
+                let Some(hit) = state.index.find_id(id) else { return Ok(None) };
+                spans(&state, &[hit])
+            };
+            let records = read::blocking(move || fetch(&spans)).await?;
+            // The index knows ids by their hashes alone.
+            let found = records.first().filter(|record| record.new.id.as_ref() == Some(id));
+            Ok(found.map(|record| record.offset))
+        })
+    }
+
+    fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
+        self.shared.trim();
+        self.shared.state.read().index.summaries(after, count_max)
+    }
+
+    fn state(&self) -> LogState {
+        self.shared.trim();
+        let mut log = LogState::default();
+        {
+            let state = self.shared.state.read();
+            log.records = state.index.records();
+            log.bytes = state.index.bytes();
+            log.topics = state.index.topics_with_records();
+        }
+        log.latched = self.shared.queue.latched();
+        log
+    }
+
+    fn reopen(&self) -> BoxFuture<'_, Result<(), AppendError>> {
+        Box::pin(async { self.shared.queue.reopen().await.unwrap_or(Err(AppendError::Closed)) })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            // An error means that the writer has ended, and there is nothing left to close.
+            let _ = self.shared.queue.close().await;
+        })
+    }
+}
+
+impl Shared {
+    // One trim holds the index this long at most: about five milliseconds.
+    const TRIM_RECORDS_MAX: usize = 16_384;
+
+    /// Trims what the retention keeps no longer. Whoever looks at the log does so first, so that
+    /// the writer can answer before it trims, and no record is seen past its age.
+    fn trim(&self) {
+        let now = self.storage.now();
+        let retention = &self.options.retention;
+        while self.state.read().index.overflow(retention, now) > 0 {
+            let mut state = self.state.write();
+            // Somebody else may have trimmed meanwhile.
+            let count = state.index.overflow(retention, now);
+            state.index.trim(count.min(Self::TRIM_RECORDS_MAX));
+        }
+    }
+}
+
+impl State {
+    fn segment(&self, number: u32) -> Option<Arc<Segment>> {
+        let at = self.segments.binary_search_by_key(&number, |kept| kept.segment.number).ok()?;
+        self.segments.get(at).map(|kept| Arc::clone(&kept.segment))
+    }
+}
+
+impl Kept {
+    fn new(segment: &Arc<Segment>, last: Offset) -> Self {
+        Self { segment: Arc::clone(segment), last }
+    }
+}

@@ -13,13 +13,13 @@ use crate::{
     cursor::Offset,
     matcher::Filter,
     record::{NewRecord, PublisherId, Timestamp},
-    topic::Topic,
+    topic::{Topic, TopicError},
 };
 
 /// An index over the records of a log, whose store finds a record by a location `L`.
 ///
 /// It costs about 32 bytes a record with a location of 8 bytes, 8 more for each of its topics,
-/// 32 more for a publisher's id, and about 200 a topic.
+/// 48 more for a publisher's id, and about 200 a topic.
 #[derive(Debug)]
 pub struct Index<L> {
     entries: VecDeque<Entry<L>>,
@@ -30,8 +30,9 @@ pub struct Index<L> {
     topics: HashMap<TopicId, TopicEntry>,
     topic_ids: std::collections::BTreeMap<Topic, TopicId>,
     topic_id_next: u64,
-    // Hashes of publishers' ids: a look-up is checked against the record itself.
-    ids: HashMap<u64, Offset>,
+    // By hashes of publishers' ids: a look-up is checked against the record itself.
+    ids: HashMap<u64, IdEntry>,
+    // Every record that has an id.
     ids_in_order: VecDeque<(Offset, u64)>,
     id_hasher: RandomState,
     trims: Trims,
@@ -50,6 +51,14 @@ struct Entry<L> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct TopicId(u64);
 
+#[derive(Debug, Clone, Copy)]
+struct IdEntry {
+    // The record that the id resolves to; none once the earliest with the id was trimmed.
+    earliest: Option<Offset>,
+    // The newest record with the id, which ends the entry when it is trimmed.
+    newest: Offset,
+}
+
 #[derive(Debug)]
 struct TopicEntry {
     topic: Topic,
@@ -66,13 +75,37 @@ struct Trims {
     floor: Offset,
 }
 
+/// Where a record stands, and what it counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<L> {
+    /// Its place in the log.
+    pub offset: Offset,
+    /// When the log took it.
+    pub time: Timestamp,
+    /// Its bytes, as the log's retention and its pages count them.
+    pub bytes: u32,
+    /// Where the store keeps it.
+    pub location: L,
+}
+
+/// A record that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit<L> {
+    /// Its place in the log.
+    pub offset: Offset,
+    /// Its bytes, as given in its [`Place`].
+    pub bytes: u32,
+    /// Where the store keeps it.
+    pub location: L,
+}
+
 /// The records that a read is to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection<L> {
     /// These records, and how far they reach.
     Hits {
-        /// Offset and location of each record, in order.
-        hits: Vec<(Offset, L)>,
+        /// The records in order.
+        hits: Vec<Hit<L>>,
         /// All that matches up to here is among the hits.
         through: Offset,
     },
@@ -134,7 +167,7 @@ impl<L: Copy> Index<L> {
 
     /// Whether a record with this id is indexed, or one whose id has the same hash.
     pub fn has_id(&self, id: &PublisherId) -> bool {
-        self.ids.contains_key(&self.id_hash(id))
+        self.ids.contains_key(&self.id_hash(id.as_str()))
     }
 
     /// Adds a record, whose offset must be greater than [`last`](Self::last).
@@ -142,66 +175,95 @@ impl<L: Copy> Index<L> {
     /// `earliest_of_its_id` is false for a record whose id an earlier record had when it was
     /// appended: it is never found by that id, not even when the earlier one has been trimmed,
     /// for whoever saw the earlier one has not seen what came between them.
-    pub fn push(
+    pub fn push(&mut self, place: Place<L>, record: &NewRecord, earliest_of_its_id: bool) {
+        let topics = record
+            .topics
+            .iter()
+            .map(|topic| match self.topic_ids.get(topic) {
+                Some(&id) => id,
+                None => self.add_topic(topic.clone()),
+            })
+            .collect();
+        let id = record.id.as_ref().map(PublisherId::as_str);
+        self.insert(place, topics, id, earliest_of_its_id);
+    }
+
+    /// Adds a stored record as [`push`](Self::push) does, by the text of its topics and its id:
+    /// a store that starts with a million records need not make a [`NewRecord`] of each.
+    ///
+    /// # Errors
+    /// [`TopicError`] if a topic's text is none; nothing was added then.
+    pub fn push_stored<'a>(
         &mut self,
-        offset: Offset,
-        time: Timestamp,
-        record: &NewRecord,
-        bytes: u32,
-        location: L,
+        place: Place<L>,
+        topics: impl Iterator<Item = &'a str>,
+        id: Option<&str>,
+        earliest_of_its_id: bool,
+    ) -> Result<(), TopicError> {
+        let topics = topics
+            .map(|topic| match self.topic_ids.get(topic) {
+                Some(&id) => Ok(id),
+                None => Topic::new(topic).map(|topic| self.add_topic(topic)),
+            })
+            .collect::<Result<_, _>>()?;
+        self.insert(place, topics, id, earliest_of_its_id);
+        Ok(())
+    }
+
+    /// Notes that the log reached `last`, with records that are no longer kept.
+    pub fn advance(&mut self, last: Offset) {
+        self.last = self.last.max(last);
+    }
+
+    fn add_topic(&mut self, topic: Topic) -> TopicId {
+        let id = TopicId(self.topic_id_next);
+        self.topic_id_next += 1;
+        self.topic_ids.insert(topic.clone(), id);
+        let entry = TopicEntry { topic, offsets: VecDeque::new(), trimmed: Offset::ZERO };
+        self.topics.insert(id, entry);
+        id
+    }
+
+    fn insert(
+        &mut self,
+        place: Place<L>,
+        topics: SmallVec<[TopicId; 4]>,
+        id: Option<&str>,
         earliest_of_its_id: bool,
     ) {
+        let Place { offset, time, bytes, location } = place;
         debug_assert!(offset > self.last);
-        let mut topic_ids = record.topics.iter().map(|topic| {
-            let id = match self.topic_ids.get(topic) {
-                Some(&id) => id,
-                None => {
-                    let id = TopicId(self.topic_id_next);
-                    self.topic_id_next += 1;
-                    self.topic_ids.insert(topic.clone(), id);
-                    let entry = TopicEntry {
-                        topic: topic.clone(),
-                        offsets: VecDeque::new(),
-                        trimmed: Offset::ZERO,
-                    };
-                    self.topics.insert(id, entry);
-                    id
-                }
-            };
-            if let Some(entry) = self.topics.get_mut(&id) {
+        for id in &topics {
+            if let Some(entry) = self.topics.get_mut(id) {
                 entry.offsets.push_back(offset);
             }
-            id
-        });
-        let topic = topic_ids.next().unwrap_or(TopicId(u64::MAX));
-        let more: SmallVec<[TopicId; 3]> = topic_ids.collect();
-        if !more.is_empty() {
-            self.more_topics.insert(offset, more);
+        }
+        let topic = topics.first().copied().unwrap_or(TopicId(u64::MAX));
+        if topics.len() > 1 {
+            self.more_topics.insert(offset, SmallVec::from_slice(&topics[1..]));
         }
         let time_s = u32::try_from(time.unix_ms / 1_000).unwrap_or(u32::MAX);
         self.entries.push_back(Entry { offset, location, topic, bytes, time_s });
         self.bytes += u64::from(bytes);
         self.last = offset;
-        if let Some(id) = record.id.as_ref().filter(|_| earliest_of_its_id) {
+        if let Some(id) = id {
             let hash = self.id_hash(id);
-            if let std::collections::hash_map::Entry::Vacant(vacant) = self.ids.entry(hash) {
-                vacant.insert(offset);
-                self.ids_in_order.push_back((offset, hash));
-            }
+            let first = IdEntry { earliest: earliest_of_its_id.then_some(offset), newest: offset };
+            self.ids.entry(hash).or_insert(first).newest = offset;
+            self.ids_in_order.push_back((offset, hash));
         }
     }
 
-    /// The offset and location of the record that may have this publisher's id; compare the
-    /// record's own id before trusting it.
-    pub fn find_id(&self, id: &PublisherId) -> Option<(Offset, L)> {
-        let &offset = self.ids.get(&self.id_hash(id))?;
-        self.find(offset)
+    /// The record that may have this publisher's id; compare the record's own id before
+    /// trusting it.
+    pub fn find_id(&self, id: &PublisherId) -> Option<Hit<L>> {
+        self.find(self.ids.get(&self.id_hash(id.as_str()))?.earliest?)
     }
 
-    /// The location of the record at `offset`.
-    pub fn find(&self, offset: Offset) -> Option<(Offset, L)> {
+    /// The record at `offset`.
+    pub fn find(&self, offset: Offset) -> Option<Hit<L>> {
         let at = self.entries.binary_search_by_key(&offset, |entry| entry.offset).ok()?;
-        self.entries.get(at).map(|entry| (entry.offset, entry.location))
+        self.entries.get(at).map(Entry::hit)
     }
 
     /// The location of the oldest record.
@@ -328,8 +390,19 @@ impl<L: Copy> Index<L> {
             if self.ids_in_order.front().is_some_and(|(offset, _)| *offset == entry.offset)
                 && let Some((_, hash)) = self.ids_in_order.pop_front()
             {
-                self.ids.remove(&hash);
+                self.forget_id(hash, entry.offset);
             }
+        }
+    }
+
+    // While a record with the id is left, the id stays taken: a new record with it must not
+    // pass for the earliest, or whoever saw the one that is left would miss what is between.
+    fn forget_id(&mut self, hash: u64, offset: Offset) {
+        let Some(entry) = self.ids.get_mut(&hash) else { return };
+        if entry.newest == offset {
+            self.ids.remove(&hash);
+        } else if entry.earliest == Some(offset) {
+            entry.earliest = None;
         }
     }
 
@@ -373,11 +446,7 @@ impl<L: Copy> Index<L> {
     ) {
         self.trims.floor = floor;
         for (topic, offset) in trims {
-            let id = TopicId(self.topic_id_next);
-            self.topic_id_next += 1;
-            self.topic_ids.insert(topic.clone(), id);
-            let entry = TopicEntry { topic, offsets: VecDeque::new(), trimmed: Offset::ZERO };
-            self.topics.insert(id, entry);
+            let id = self.add_topic(topic);
             self.remember_trim(id, offset);
         }
     }
@@ -397,14 +466,20 @@ impl<L: Copy> Index<L> {
             .collect()
     }
 
-    fn id_hash(&self, id: &PublisherId) -> u64 {
-        self.id_hasher.hash_one(id.as_str())
+    fn id_hash(&self, id: &str) -> u64 {
+        self.id_hasher.hash_one(id)
+    }
+}
+
+impl<L: Copy> Entry<L> {
+    fn hit(&self) -> Hit<L> {
+        Hit { offset: self.offset, bytes: self.bytes, location: self.location }
     }
 }
 
 struct Picker<'a, L> {
     index: &'a Index<L>,
-    hits: Vec<(Offset, L)>,
+    hits: Vec<Hit<L>>,
     records_max: usize,
     bytes_max: usize,
     bytes: usize,
@@ -420,7 +495,7 @@ impl<L: Copy> Picker<'_, L> {
             return false;
         }
         self.bytes = bytes;
-        self.hits.push((entry.offset, entry.location));
+        self.hits.push(entry.hit());
         true
     }
 }

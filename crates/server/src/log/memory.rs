@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use parking_lot::RwLock;
 
 use super::{
-    AppendError, Appended, Batch, Bounds, Feed, Index, Log, LogState, Page, Read, ReadError,
+    AppendError, Appended, Batch, Bounds, Feed, Index, Log, LogState, Page, Place, Read, ReadError,
     ReadLimits, Retention, Selection, Tail, TopicSummary,
 };
 use crate::{
@@ -76,7 +76,8 @@ impl MemoryLog {
             let record = Arc::new(Record { offset, time, new });
             let bytes = u32::try_from(record.memory_bytes()).unwrap_or(u32::MAX);
             let earliest = record.new.id.as_ref().is_none_or(|id| !state.index.has_id(id));
-            state.index.push(offset, time, &record.new, bytes, (), earliest);
+            let place = Place { offset, time, bytes, location: () };
+            state.index.push(place, &record.new, earliest);
             state.records.push_back(Arc::clone(&record));
             appended.push(record);
         }
@@ -120,7 +121,7 @@ impl Log for MemoryLog {
                 Selection::Hits { hits, through } => {
                     let records = hits
                         .iter()
-                        .filter_map(|(offset, ())| state.record(*offset))
+                        .filter_map(|hit| state.record(hit.offset))
                         .filter(|record| filter.sees(record))
                         .cloned()
                         .collect();
@@ -146,7 +147,7 @@ impl Log for MemoryLog {
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
         Box::pin(async move {
             let state = self.state.read();
-            let found = state.index.find_id(id).and_then(|(offset, ())| state.record(offset));
+            let found = state.index.find_id(id).and_then(|hit| state.record(hit.offset));
             Ok(found
                 .filter(|record| record.new.id.as_ref() == Some(id))
                 .map(|record| record.offset))
@@ -172,8 +173,7 @@ impl Log for MemoryLog {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        self.state.write().closed = true;
-        Box::pin(async {})
+        Box::pin(async { self.state.write().closed = true })
     }
 }
 
@@ -184,4 +184,30 @@ impl MemoryLog {
             self.state.write().trim(&self.retention, now);
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, pin::Pin};
+
+    use super::*;
+    use crate::log::{SharedLog, contract::Subject};
+
+    struct Memory;
+
+    impl Subject for Memory {
+        fn open(&self, retention: Retention) -> SharedLog {
+            Arc::new(MemoryLog::new(retention, 1))
+        }
+
+        fn reopen(
+            &self,
+            log: SharedLog,
+            _: Retention,
+        ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
+            Box::pin(async { log })
+        }
+    }
+
+    crate::contract_tests!(Memory);
 }

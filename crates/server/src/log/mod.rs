@@ -15,7 +15,7 @@ use futures_core::future::BoxFuture;
 
 pub use self::{
     feed::{Feed, Tail, TailItem},
-    index::{Index, Selection},
+    index::{Hit, Index, Place, Selection},
     memory::MemoryLog,
     retention::Retention,
 };

@@ -1,5 +1,7 @@
 //! A hub as its own process.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use tokio::{
@@ -30,9 +32,36 @@ impl Hub {
 
     /// Kills it without a word, and starts it again at the same address.
     pub(crate) async fn kill_and_start_again(&mut self) {
-        self.process.kill().await.unwrap();
+        self.kill();
+        self.start_again().await;
+    }
+
+    /// Kills it without a word.
+    pub(crate) fn kill(&self) {
+        let id = self.process.id().expect("it runs").cast_signed();
+        let id = rustix::process::Pid::from_raw(id).expect("a process id");
+        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+    }
+
+    /// Waits until it has ended, and starts it again at the same address.
+    pub(crate) async fn start_again(&mut self) {
+        self.process.wait().await.unwrap();
         let address = self.address.to_string();
         (self.process, self.address) = run(&address, &self.data, &self.args).await;
+    }
+
+    /// The body of this page.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        self.http.get(self.url(path)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Publishes if it can: a hub that is being killed gives no answer.
+    pub(crate) async fn try_publish(&self, topic: &str, data: &str) -> Option<String> {
+        let url = self.url(&format!("/events/{topic}"));
+        let response = self.http.post(url).body(data.to_owned()).send().await.ok()?;
+        let body = response.error_for_status().ok()?.bytes().await.ok()?;
+        let answer: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        Some(answer["id"].as_str()?.to_owned())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -1,0 +1,231 @@
+//! The active segment: where frames are written, and what happens when that fails.
+
+use std::{
+    io,
+    sync::{Arc, mpsc},
+};
+
+use tidings_server::cursor::Offset;
+
+use super::{
+    Kept, Location, Shared, frame,
+    helper::{Helper, Task},
+    manifest::{End, Manifest},
+    options::Durability,
+    segment::{self, Segment},
+    storage::Lock,
+    trims::Trims,
+};
+
+/// The first segment after a start: small, so that the start is quick.
+pub(super) const FIRST_SEGMENT_BYTES: u64 = 4 << 20;
+
+/// The end of the log, while it is open.
+#[derive(Debug)]
+pub(super) struct Active {
+    shared: Arc<Shared>,
+    segment: Arc<Segment>,
+    // Where the next frame goes in the segment.
+    at: u64,
+    // Where the last acknowledged frame ends, and its checksum. The segment it is in may be the
+    // one before.
+    end: End,
+    chain: u32,
+    // The next segment, made ready by the helper.
+    spare: mpsc::Receiver<io::Result<Segment>>,
+    helper: Helper,
+    _lock: Lock,
+}
+
+/// A frame to be written.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) records: u32,
+    pub(super) first: Offset,
+}
+
+/// A write that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) cause: Arc<str>,
+    /// Whether the group may be found after a restart all the same.
+    pub(super) may_be_there: bool,
+}
+
+impl Active {
+    /// Goes on after `end` with the segment `number`, which is made ready.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        lock: Lock,
+        mut helper: Helper,
+        (end, chain): (End, u32),
+        number: u32,
+    ) -> io::Result<Self> {
+        let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
+        let segment = Arc::new(Segment::prepare(&*shared.storage, number, bytes)?);
+        shared.state.write().segments.push_back(Kept::new(&segment, end.last));
+        let spare = helper.prepare(number + 1, next_bytes(&shared, &segment));
+        let at = segment::HEADER_BYTES as u64;
+        Ok(Self { shared, segment, at, end, chain, spare, helper, _lock: lock })
+    }
+
+    /// The last acknowledged offset.
+    pub(super) fn last(&self) -> Offset {
+        self.end.last
+    }
+
+    /// Writes the frame in `buffer`, which was begun, and makes it as durable as was chosen.
+    /// Gives its place.
+    pub(super) fn write(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        group: &Group,
+    ) -> Result<Location, Failure> {
+        let checksum = frame::finish(buffer, group.records, group.first, self.chain);
+        // What is not zeroed is written more slowly, but a frame larger than a segment has no
+        // better place.
+        let fits = self.at + buffer.len() as u64 <= self.segment.zeroed_bytes;
+        if !fits && self.at > segment::HEADER_BYTES as u64 {
+            self.roll().map_err(|error| self.failure("prepare a segment in", &error, false))?;
+        }
+        let written = self.segment.file.write_at(buffer, self.at).and_then(|()| self.sync());
+        if let Err(error) = written {
+            let may_be_there = self.withdraw().is_err();
+            return Err(self.failure("write to", &error, may_be_there));
+        }
+        let place = Location { segment: self.segment.number, at: self.at as u32 };
+        self.at += buffer.len() as u64;
+        self.chain = checksum;
+        let last = Offset(group.first.0 + u64::from(group.records)).previous();
+        self.end = End { segment: self.segment.number, bytes: self.at, last };
+        Ok(place)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self.shared.options.durability {
+            Durability::Fsync => self.segment.file.sync(),
+            Durability::Os => Ok(()),
+        }
+    }
+
+    // A frame without its header is none, whatever else of it reaches the disk. Only if the
+    // disk takes that can we say that nothing was appended.
+    fn withdraw(&self) -> io::Result<()> {
+        self.segment.file.write_at(&[0; frame::HEADER_BYTES], self.at)?;
+        self.segment.file.sync()
+    }
+
+    fn roll(&mut self) -> io::Result<()> {
+        let full = Arc::clone(&self.segment);
+        let gone = || io::Error::other("the thread that prepares segments is gone");
+        let segment = self.spare.recv().map_err(|_| gone())??;
+        self.take(segment);
+        if self.shared.options.durability == Durability::Os {
+            self.helper.start(Task::Sync(full));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, segment: Segment) {
+        let segment = Arc::new(segment);
+        self.spare = self.helper.prepare(segment.number + 1, next_bytes(&self.shared, &segment));
+        self.shared.state.write().segments.push_back(Kept::new(&segment, self.end.last));
+        self.segment = segment;
+        self.at = segment::HEADER_BYTES as u64;
+    }
+
+    /// Goes on in a fresh segment after the last acknowledged record. What a failed write may
+    /// have left behind it is superseded, and never read again.
+    pub(super) fn reopen(&mut self) -> Result<(), Failure> {
+        // The helper may be about to make the very file.
+        let _ = self.spare.recv();
+        let unused = self.end.segment != self.segment.number;
+        // A segment without an acknowledged record is made anew, with whatever is in it.
+        let number = self.segment.number + u32::from(!unused);
+        self.supersede(number).map_err(|error| {
+            // Nobody waits for another spare before the next try.
+            self.failure("go on in", &error, true)
+        })
+    }
+
+    fn supersede(&mut self, number: u32) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
+        let segment = Segment::prepare(&*shared.storage, number, bytes)?;
+        // A frame without records whose chain is the last acknowledged frame: from here on the
+        // scan ends the segment before it there.
+        let mut buffer = Vec::new();
+        frame::begin(&mut buffer);
+        let checksum = frame::finish(&mut buffer, 0, self.end.last.next(), self.chain);
+        let at = segment::HEADER_BYTES as u64;
+        segment.file.write_at(&buffer, at)?;
+        segment.file.sync()?;
+        if number == self.segment.number {
+            shared.state.write().segments.pop_back();
+        }
+        self.take(segment);
+        self.chain = checksum;
+        self.at = at + buffer.len() as u64;
+        self.end = End { segment: number, bytes: self.at, last: self.end.last };
+        Ok(())
+    }
+
+    /// Removes the segments whose records are all trimmed.
+    pub(super) fn sweep(&mut self) {
+        // The last acknowledged frame stays: the next start finds there how far the log came.
+        let keep = self.end.segment.min(self.segment.number);
+        let goes = |kept: &Kept, first| kept.last < first && kept.segment.number < keep;
+        let mut numbers = Vec::new();
+        let trims = {
+            let state = self.shared.state.read();
+            let first = state.index.first();
+            if !state.segments.front().is_some_and(|kept| goes(kept, first)) {
+                return;
+            }
+            Trims::of(&state.index)
+        };
+        let mut state = self.shared.state.write();
+        while state.segments.front().is_some_and(|kept| goes(kept, trims.first)) {
+            numbers.extend(state.segments.pop_front().map(|kept| kept.segment.number));
+        }
+        drop(state);
+        self.helper.start(Task::Remove { trims, numbers });
+    }
+
+    /// Closes the log; after an error the next start finds it as after a crash.
+    pub(super) fn close(self, manifest: Manifest) -> io::Result<()> {
+        let Self { shared, segment, end, spare, mut helper, _lock, .. } = self;
+        let storage = &*shared.storage;
+        let spare = spare.recv();
+        if !helper.finish() {
+            return Err(io::Error::other("a segment could not be synced"));
+        }
+        if let Ok(Ok(spare)) = spare {
+            storage.remove(&Segment::name(spare.number))?;
+        }
+        if end.segment == segment.number {
+            segment.file.set_len(end.bytes)?;
+        } else {
+            storage.remove(&Segment::name(segment.number))?;
+        }
+        segment.file.sync()?;
+        let trims = Trims::of(&shared.state.read().index);
+        trims.write(storage)?;
+        Manifest { end: Some(end), ..manifest }.write(storage)
+    }
+
+    fn failure(&self, action: &str, error: &io::Error, may_be_there: bool) -> Failure {
+        let dir = self.shared.options.dir.display();
+        let advice = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space there",
+            _ => "see to the disk",
+        };
+        let cause = format!("cannot {action} {dir}: {error}; {advice}, then reopen the log");
+        Failure { cause: cause.into(), may_be_there }
+    }
+}
+
+// Each segment is twice as large as the one before, up to the chosen size.
+fn next_bytes(shared: &Shared, segment: &Segment) -> u64 {
+    shared.options.segment_bytes.min(2 * segment.zeroed_bytes.max(FIRST_SEGMENT_BYTES / 2))
+}

@@ -1,0 +1,138 @@
+//! The helper: prepares and removes segments beside the writer, so that no commit waits for it.
+
+use std::{
+    io, mem,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use super::{segment::Segment, storage::Storage, trims::Trims};
+
+/// Where the helper's work is done.
+///
+/// Dropped, it finishes what it was handed: nobody else may have the directory before.
+#[derive(Debug)]
+pub(super) struct Helper(Place);
+
+#[derive(Debug)]
+enum Place {
+    /// In a thread of its own.
+    Beside {
+        tasks: mpsc::Sender<Task>,
+        thread: JoinHandle<Worker>,
+    },
+    /// In the writer's thread, at once: a simulated disk then sees the same order every time.
+    InTurn(Worker),
+    Finished,
+}
+
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Make a segment ready.
+    Prepare { number: u32, bytes: u64, answer: mpsc::Sender<io::Result<Segment>> },
+    /// Remove segments whose records are all trimmed, once that is remembered.
+    Remove { trims: Trims, numbers: Vec<u32> },
+    /// Sync a segment that is full.
+    Sync(Arc<Segment>),
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    storage: Arc<dyn Storage>,
+    // Removals that failed are tried again with the next ones.
+    to_remove: Vec<u32>,
+    // Whether all that was to be synced was.
+    synced: bool,
+}
+
+impl Helper {
+    pub(super) fn new(storage: Arc<dyn Storage>, beside: bool) -> io::Result<Self> {
+        let mut worker = Worker { storage, to_remove: Vec::new(), synced: true };
+        if !beside {
+            return Ok(Self(Place::InTurn(worker)));
+        }
+        let (tasks, queue) = mpsc::channel();
+        let thread =
+            thread::Builder::new().name("tidings-segments".to_owned()).spawn(move || {
+                for task in queue {
+                    worker.run(task);
+                }
+                worker
+            })?;
+        Ok(Self(Place::Beside { tasks, thread }))
+    }
+
+    /// Hands on a task.
+    pub(super) fn start(&mut self, task: Task) {
+        match &mut self.0 {
+            // It ends only with us, or by a panic that the answer's absence tells of.
+            Place::Beside { tasks, .. } => drop(tasks.send(task)),
+            Place::InTurn(worker) => worker.run(task),
+            Place::Finished => {}
+        }
+    }
+
+    /// Has a segment made ready.
+    pub(super) fn prepare(
+        &mut self,
+        number: u32,
+        bytes: u64,
+    ) -> mpsc::Receiver<io::Result<Segment>> {
+        let (answer, answered) = mpsc::channel();
+        self.start(Task::Prepare { number, bytes, answer });
+        answered
+    }
+
+    /// Finishes what was handed on; whether all that was to be synced was.
+    pub(super) fn finish(&mut self) -> bool {
+        match mem::replace(&mut self.0, Place::Finished) {
+            Place::Beside { tasks, thread } => {
+                drop(tasks);
+                thread.join().is_ok_and(|worker| worker.synced)
+            }
+            Place::InTurn(worker) => worker.synced,
+            Place::Finished => true,
+        }
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Worker {
+    fn run(&mut self, task: Task) {
+        match task {
+            Task::Prepare { number, bytes, answer } => {
+                let prepared = Segment::prepare(&*self.storage, number, bytes);
+                // If nobody waits any more, the next start removes the segment.
+                let _ = answer.send(prepared);
+            }
+            Task::Sync(segment) => self.synced &= segment.file.sync().is_ok(),
+            Task::Remove { trims, numbers } => {
+                self.to_remove.extend(numbers);
+                if let Err(error) = self.remove(&trims) {
+                    tracing::warn!(
+                        "{}: cannot remove old segments: {error}; trying again with the next",
+                        self.storage.dir().display()
+                    );
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, trims: &Trims) -> io::Result<()> {
+        // First remembered, then forgotten: after a crash in between, nobody is told that
+        // nothing is missing.
+        trims.write(&*self.storage)?;
+        while let Some(&number) = self.to_remove.last() {
+            match self.storage.remove(&Segment::name(number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => self.to_remove.pop(),
+            };
+        }
+        self.storage.sync_dir()
+    }
+}

@@ -1,0 +1,95 @@
+//! Segments: the files that hold the frames.
+
+use std::{io, sync::Arc};
+
+use super::storage::{File, Storage};
+
+/// A segment's header: magic, format version, number, checksum.
+pub(super) const HEADER_BYTES: usize = 24;
+/// The format of the directory and all its files.
+pub(super) const FORMAT: u32 = 1;
+
+const MAGIC: [u8; 8] = *b"\xf7tidings";
+const SUFFIX: &str = ".log";
+const DAMAGED: &str = ".damaged";
+// Zeros are written in pieces of this size, each synced on its own, so that the commits that
+// run meanwhile never wait for more than one of them.
+static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
+
+/// A file of frames.
+#[derive(Debug)]
+pub(super) struct Segment {
+    /// Rises by one from a segment to the next.
+    pub(super) number: u32,
+    pub(super) file: Arc<dyn File>,
+    /// How many bytes are zeroed: up to there a commit changes no metadata.
+    pub(super) zeroed_bytes: u64,
+}
+
+impl Segment {
+    /// The file name of the segment `number`.
+    pub(super) fn name(number: u32) -> String {
+        format!("{number:010}{SUFFIX}")
+    }
+
+    /// The number in a segment's file name.
+    pub(super) fn number_of(name: &str) -> Option<u32> {
+        let number = name.strip_suffix(SUFFIX)?.parse().ok()?;
+        (Self::name(number) == name).then_some(number)
+    }
+
+    /// Makes the segment `number` with `bytes` of zeros, durable, ready to be written.
+    pub(super) fn prepare(storage: &dyn Storage, number: u32, bytes: u64) -> io::Result<Self> {
+        let file = storage.create(&Self::name(number))?;
+        file.reserve(bytes)?;
+        let mut at = 0;
+        while at < bytes {
+            let piece = ZEROS.len().min((bytes - at) as usize);
+            file.write_at(&ZEROS[..piece], at)?;
+            file.sync()?;
+            at += piece as u64;
+        }
+        file.write_at(&header(number), 0)?;
+        file.sync()?;
+        storage.sync_dir()?;
+        Ok(Self { number, file, zeroed_bytes: bytes })
+    }
+
+    /// Whether the file starts with the header of segment `number`; the format, if it is one that
+    /// this version does not know.
+    pub(super) fn check_header(file: &dyn File, number: u32) -> io::Result<Result<bool, u32>> {
+        let mut bytes = [0; HEADER_BYTES];
+        let read = file.read_at(&mut bytes, 0)?;
+        let format = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
+        if bytes[..8] == MAGIC && checksum(&bytes) == bytes[16..20] && format != FORMAT {
+            return Ok(Err(format));
+        }
+        Ok(Ok(read == HEADER_BYTES && bytes == header(number)))
+    }
+}
+
+/// A file name for what is set aside of the segment `number`, not among `taken`.
+pub(super) fn damaged_name(number: u32, taken: &[String]) -> String {
+    let name = Segment::name(number);
+    (1..)
+        .map(|copy: u32| match copy {
+            1 => format!("{name}{DAMAGED}"),
+            _ => format!("{name}.{copy}{DAMAGED}"),
+        })
+        .find(|name| !taken.contains(name))
+        .unwrap_or(name + DAMAGED)
+}
+
+fn header(number: u32) -> [u8; HEADER_BYTES] {
+    let mut bytes = [0; HEADER_BYTES];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    bytes[12..16].copy_from_slice(&number.to_le_bytes());
+    let checksum = checksum(&bytes);
+    bytes[16..20].copy_from_slice(&checksum);
+    bytes
+}
+
+fn checksum(header: &[u8; HEADER_BYTES]) -> [u8; 4] {
+    crc32fast::hash(&header[..16]).to_le_bytes()
+}

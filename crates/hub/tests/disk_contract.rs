@@ -1,0 +1,59 @@
+//! The contract of every log, kept by the disk log.
+
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tidings_hub::disk::{DiskLog, Options};
+use tidings_server::log::{Retention, SharedLog, contract::Subject};
+
+/// Disk logs, each in a directory of its own.
+struct Disk {
+    segment_bytes: u64,
+    dirs: Mutex<Vec<(SharedLog, TempDir)>>,
+}
+
+impl Disk {
+    fn new(segment_bytes: u64) -> Self {
+        Self { segment_bytes, dirs: Mutex::default() }
+    }
+
+    fn open_in(&self, dir: PathBuf, retention: Retention) -> SharedLog {
+        let options = Options { retention, segment_bytes: self.segment_bytes, ..Options::new(dir) };
+        Arc::new(DiskLog::open(options).expect("the log opens"))
+    }
+}
+
+impl Subject for Disk {
+    fn open(&self, retention: Retention) -> SharedLog {
+        let dir = TempDir::new().expect("a directory");
+        let log = self.open_in(dir.path().to_owned(), retention);
+        self.dirs.lock().push((Arc::clone(&log), dir));
+        log
+    }
+
+    fn reopen(
+        &self,
+        log: SharedLog,
+        retention: Retention,
+    ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
+        Box::pin(async move {
+            log.close().await;
+            let epoch = log.bounds().epoch;
+            let mut dirs = self.dirs.lock();
+            let (kept, dir) =
+                dirs.iter_mut().find(|(kept, _)| Arc::ptr_eq(kept, &log)).expect("a log of ours");
+            *kept = self.open_in(dir.path().to_owned(), retention);
+            assert_eq!(kept.bounds().epoch, epoch, "a clean close keeps the epoch");
+            Arc::clone(kept)
+        })
+    }
+}
+
+mod ordinary_segments {
+    tidings_server::contract_tests!(super::Disk::new(64 << 20));
+}
+
+mod tiny_segments {
+    tidings_server::contract_tests!(super::Disk::new(4 << 10));
+}

@@ -1,0 +1,139 @@
+//! Retention, and what is remembered of what was trimmed.
+
+use super::*;
+use crate::log::Index;
+
+/// The newest records stay, by count and by bytes, and what the state says of them is true.
+pub async fn trimming_keeps_the_newest(subject: &dyn Subject) {
+    let log = subject.open(newest(10));
+    for n in 1..=25 {
+        append(&*log, record("a", n)).await;
+        assert_eq!(log.state().records, n.min(10));
+    }
+    for log in [subject.reopen(log, newest(10)).await] {
+        assert_eq!((log.bounds().first, log.bounds().last), (Offset(16), Offset(25)));
+        let (found, _) = read_all(&*log, Offset(15), &exactly(&["a"])).await;
+        assert_eq!(offsets(&found), (16..=25).collect::<Vec<_>>());
+        assert!(is_trimmed(&*log, Offset(14), &exactly(&["a"])).await);
+    }
+    let kib = record("a", "x".repeat(1_024));
+    let by_bytes = Retention { bytes_max: 20 << 10, ..all() };
+    let log = subject.open(by_bytes);
+    for n in 1..=40 {
+        append(&*log, kib.clone()).await;
+        let state = log.state();
+        assert!(state.bytes <= 20 << 10 && (n < 15 || state.records >= 12), "{state:?}");
+    }
+}
+
+/// Trimming one topic is no loss to who follows another; and its own is told, to the record.
+pub async fn a_quiet_topic_is_not_trimmed(subject: &dyn Subject) {
+    let log = subject.open(newest(5));
+    append(&*log, record("quiet", 1)).await;
+    for n in 2..=30 {
+        append(&*log, record("noisy", n)).await;
+    }
+    append(&*log, record("quiet", 31)).await;
+    // Kept are 27 to 31. Of `quiet` only 1 is gone, of `noisy` all to 26.
+    let mut log = log;
+    for reopened in 0..3 {
+        assert_eq!(log.bounds().first, Offset(27), "reopened {reopened} times");
+        let cases = [
+            (exactly(&["quiet"]), 0, true),
+            (exactly(&["quiet"]), 1, false),
+            (exactly(&["noisy"]), 25, true),
+            (exactly(&["noisy"]), 26, false),
+            (exactly(&["noisy", "quiet"]), 25, true),
+            (exactly(&["never"]), 0, false),
+            (Filter::new([pattern("qu*et")]), 0, true),
+            (Filter::new([pattern("qu*et")]), 1, false),
+            (Filter::everything(), 25, true),
+            (Filter::everything(), 26, false),
+        ];
+        for (filter, after, expected) in cases {
+            let trimmed = is_trimmed(&*log, Offset(after), &filter).await;
+            assert_eq!(trimmed, expected, "{filter:?} after {after}");
+        }
+        let (found, _) = read_all(&*log, Offset(1), &exactly(&["quiet"])).await;
+        assert_eq!(data(&found), ["31"]);
+        log = subject.reopen(log, newest(5)).await;
+    }
+}
+
+/// A log without records knows how far it came, and goes on from there.
+pub async fn a_log_trimmed_to_nothing_keeps_its_end(subject: &dyn Subject) {
+    let mut log = subject.open(newest(0));
+    for n in 1..=4 {
+        assert_eq!(append(&*log, record("a", n)).await, Offset(n));
+        let bounds = log.bounds();
+        assert_eq!((bounds.first, bounds.last), (Offset(n + 1), Offset(n)));
+        assert_eq!(log.state().records, 0);
+        assert!(is_trimmed(&*log, Offset(n - 1), &exactly(&["a"])).await);
+        assert!(!is_trimmed(&*log, Offset(n), &exactly(&["a"])).await);
+        log = subject.reopen(log, newest(0)).await;
+        assert_eq!(log.bounds(), bounds);
+    }
+}
+
+/// Past the bound of what is remembered one by one, there may be a false alarm, but no silence.
+pub async fn trims_past_the_bound_may_only_alarm(subject: &dyn Subject) {
+    const MORE: usize = 500;
+    let topics = Index::<()>::TRIMS_MAX + MORE;
+    let mut log = subject.open(newest(100));
+    for from in (0..topics + 100).step_by(1_000) {
+        let records = (from..from + 1_000).map(|n| record(&format!("t/{n}"), "")).collect();
+        append(&*log, Batch::new(records)).await;
+    }
+    for _ in 0..2 {
+        let bounds = log.bounds();
+        let trimmed = bounds.first.0 - 1;
+        let forgotten = trimmed - Index::<()>::TRIMS_MAX as u64;
+        // The record of topic n has offset n + 1.
+        for (n, after, expected) in [
+            // Forgotten ones: the floor answers for them.
+            (0, 0, true),
+            (0, forgotten - 1, true),
+            (0, forgotten, false),
+            // Remembered ones: exact.
+            (forgotten, forgotten, true),
+            (forgotten, forgotten + 1, false),
+            (trimmed - 1, forgotten, true),
+            (trimmed - 1, trimmed - 1, true),
+            (trimmed - 1, trimmed, false),
+            (trimmed, forgotten, false),
+        ] {
+            let filter = exactly(&[&format!("t/{n}")]);
+            let found = is_trimmed(&*log, Offset(after), &filter).await;
+            assert_eq!(found, expected, "topic {n} after {after}");
+        }
+        log = subject.reopen(log, newest(100)).await;
+    }
+}
+
+/// An id is found as long as its earliest record is there. A later record with it is never found
+/// by it while an earlier one was there to be seen.
+pub async fn a_reused_id_is_its_earliest_record(subject: &dyn Subject) {
+    let mut log = subject.open(newest(4));
+    let x = publisher_id("x");
+    assert_eq!(log.resolve(&x).await, Ok(None));
+    append(&*log, with_id("a", "x")).await;
+    // Also within a batch.
+    append(&*log, Batch::new(vec![with_id("a", "x"), with_id("a", "y"), with_id("a", "y")])).await;
+    log = subject.reopen(log, newest(4)).await;
+    assert_eq!(log.resolve(&x).await, Ok(Some(Offset(1))));
+    assert_eq!(log.resolve(&publisher_id("y")).await, Ok(Some(Offset(3))));
+    assert_eq!(log.resolve(&publisher_id("z")).await, Ok(None));
+    // The first x is trimmed; the second is still there, and so is who saw it.
+    append(&*log, record("a", 5)).await;
+    assert_eq!(log.resolve(&x).await, Ok(None));
+    log = subject.reopen(log, newest(4)).await;
+    assert_eq!(log.resolve(&x).await, Ok(None));
+    append(&*log, with_id("a", "x")).await;
+    log = subject.reopen(log, newest(4)).await;
+    assert_eq!(log.resolve(&x).await, Ok(None), "6 must not pass for 2");
+    // All of them are trimmed: the id is free again.
+    append(&*log, Batch::new((7..=10).map(|n| record("a", n)).collect())).await;
+    append(&*log, with_id("a", "x")).await;
+    log = subject.reopen(log, newest(4)).await;
+    assert_eq!(log.resolve(&x).await, Ok(Some(Offset(11))));
+}

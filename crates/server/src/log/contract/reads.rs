@@ -1,0 +1,113 @@
+//! Reads: filters, pages, summaries.
+
+use super::*;
+
+/// A filter gives the records of any of its topics and patterns, each once, less the hidden.
+pub async fn filters_choose(subject: &dyn Subject) {
+    let log = subject.open(all());
+    let mut news = vec![
+        record("a", 1),
+        record("rooms/1", 2),
+        record("rooms/1/x", 3),
+        record("b", 4),
+        record("rooms/2", 5),
+        record("a", 6),
+    ];
+    news[3].topics.push(topic("rooms/3"));
+    news[4].topics.push(topic("a"));
+    news[5].private = true;
+    append(&*log, Batch::new(news)).await;
+    let log = subject.reopen(log, all()).await;
+    let cases = [
+        (exactly(&["a"]), vec![1, 5, 6]),
+        (exactly(&["b", "a", "none"]), vec![1, 4, 5, 6]),
+        (exactly(&["a", "rooms/2"]), vec![1, 5, 6]),
+        (exactly(&["none"]), vec![]),
+        (exactly(&[]), vec![]),
+        (Filter::new([pattern("rooms/:id")]), vec![2, 4, 5]),
+        (Filter::new([pattern("rooms/*"), Matcher::Exact(topic("b"))]), vec![2, 3, 4, 5]),
+        (Filter::everything(), vec![1, 2, 3, 4, 5, 6]),
+        (Filter::everything().only(|record| !record.new.private), vec![1, 2, 3, 4, 5]),
+        (exactly(&["a"]).only(|record| !record.new.private), vec![1, 5]),
+        (exactly(&["a"]).only(|_| false), vec![]),
+    ];
+    for (filter, expected) in cases {
+        for after in 0..=6 {
+            let (found, through) = read_all(&*log, Offset(after), &filter).await;
+            let expected: Vec<_> = expected.iter().copied().filter(|&o| o > after).collect();
+            assert_eq!(offsets(&found), expected, "{filter:?} after {after}");
+            assert_eq!(through, Offset(6));
+            assert!(found.iter().all(|record| filter.matches(record)));
+        }
+    }
+}
+
+/// A page keeps both limits, but gives a single larger record whole, and never stands still.
+pub async fn pages_keep_their_limits(subject: &dyn Subject) {
+    let log = subject.open(all());
+    let news = (0..50).map(|n| record("a", "x".repeat(n * 10))).collect();
+    append(&*log, Batch::new(news)).await;
+    let bytes = log.state().bytes;
+    for filter in [exactly(&["a"]), Filter::everything()] {
+        for records_max in [1, 7, 49, 50, 51, usize::MAX] {
+            for bytes_max in [0, 1_000, 10_000, usize::MAX] {
+                let limits = ReadLimits { records_max, bytes_max };
+                let mut found = Vec::new();
+                let mut through = Offset::ZERO;
+                while through < Offset(50) {
+                    let page = page(&*log, through, &filter, limits).await;
+                    assert!((1..=records_max).contains(&page.records.len()));
+                    let data_bytes: usize = page.records.iter().map(|r| r.new.data.len()).sum();
+                    assert!(page.records.len() == 1 || data_bytes <= bytes_max);
+                    assert_eq!(page.through, page.records.last().unwrap().offset);
+                    through = page.through;
+                    found.extend(page.records);
+                }
+                assert_eq!(offsets(&found), (1..=50).collect::<Vec<_>>());
+            }
+        }
+    }
+    assert!(bytes >= (0..50).map(|n| n * 10).sum::<u64>(), "{bytes} bytes");
+}
+
+/// A page that has all there is reaches the end, however little of it matched.
+pub async fn reads_reach_the_end(subject: &dyn Subject) {
+    let log = subject.open(all());
+    append(&*log, record("a", 1)).await;
+    append(&*log, Batch::new((0..20).map(|n| record("b", n)).collect())).await;
+    for filter in [exactly(&["a"]), exactly(&["none"]), Filter::new([pattern("none/*")])] {
+        let page = page(&*log, Offset(1), &filter, ReadLimits::default()).await;
+        assert_eq!((page.records.len(), page.through), (0, Offset(21)));
+    }
+    let hidden = exactly(&["b"]).only(|_| false);
+    let limits = ReadLimits { records_max: 5, bytes_max: usize::MAX };
+    let hidden = page(&*log, Offset::ZERO, &hidden, limits).await;
+    assert!(hidden.records.is_empty() && hidden.through > Offset::ZERO);
+    // A place past the end is nobody's loss.
+    let past = page(&*log, Offset(30), &exactly(&["a"]), ReadLimits::default()).await;
+    assert_eq!((past.records.len(), past.through), (0, Offset(30)));
+}
+
+/// Topics with records come in the order of their names, from any place.
+pub async fn summaries_come_by_name(subject: &dyn Subject) {
+    let log = subject.open(newest(6));
+    for name in ["gone", "b", "a", "c", "b"] {
+        append(&*log, record(name, "")).await;
+    }
+    let mut many = record("d", "");
+    many.topics.push(topic("a"));
+    append(&*log, many).await;
+    append(&*log, record("b", "")).await;
+    let log = subject.reopen(log, newest(6)).await;
+    let summaries = |after, count_max| {
+        let summaries = log.topics(after, count_max).into_iter();
+        summaries.map(|s| (s.topic.as_str().to_owned(), s.records, s.last.0)).collect::<Vec<_>>()
+    };
+    let every = [("a", 2, 6), ("b", 3, 7), ("c", 1, 4), ("d", 1, 6)]
+        .map(|(name, records, last)| (name.to_owned(), records, last));
+    assert_eq!(summaries(None, usize::MAX), every);
+    assert_eq!(summaries(Some("a"), 2), every[1..3]);
+    assert_eq!(summaries(Some("aa"), 1), every[1..2]);
+    assert!(summaries(Some("d"), 9).is_empty());
+    assert_eq!(log.state().topics, 4);
+}
