@@ -8,6 +8,7 @@ mod interrupt;
 mod listen;
 mod publish;
 mod serve;
+mod serve;
 mod text;
 
 use std::process::ExitCode;

@@ -28,10 +28,10 @@ pub(crate) struct Args {
 enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("RUST_LOG is not a list of log levels: {0}")]
+    #[error("RUST_LOG is not a list of log levels")]
     Filter(#[from] FromEnvError),
-    #[error("the runtime could not be started: {0}")]
-    Runtime(io::Error),
+    #[error("the runtime could not be started")]
+    Runtime(#[source] io::Error),
     #[error(transparent)]
     Store(#[from] OpenError),
     #[error(transparent)]
@@ -47,7 +47,10 @@ pub(crate) fn run(args: Args) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
+        // Some errors say what their cause says.
+        if !text.contains(&inner.to_string()) {
+            text = format!("{text}: {inner}");
+        }
         cause = inner.source();
     }
     anstream::eprintln!("error: {text}");
@@ -86,7 +89,7 @@ async fn serve(config: Config) -> Result<(), Error> {
 
 fn log_to_stderr(format: LogFormat) -> Result<(), Error> {
     let filter =
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).try_from_env()?;
+        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env()?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use rand::RngExt as _;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use tidings_server::log::AppendError;
 
 /// What kind of problem it is. Each has a page of its own at `/problems/{slug}`.
@@ -273,28 +273,40 @@ pub(crate) fn jittered(time: Duration) -> Duration {
     time.mul_f64(1.0 + rand::rng().random::<f64>())
 }
 
+/// A problem as it is sent.
+#[derive(Serialize)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Entry { slug, status, title, .. } = self.kind.entry();
-        let mut body = Map::new();
-        body.insert("type".into(), format!("/problems/{slug}").into());
-        body.insert("title".into(), title.into());
-        body.insert("status".into(), status.as_u16().into());
-        body.insert("detail".into(), self.detail.into());
-        for (name, value) in [
-            ("field", self.field.map(Value::from)),
-            ("rule", self.rule.map(Value::from)),
-            ("line", self.line.map(|line| json!(line))),
-        ] {
-            if let Some(value) = value {
-                body.insert(name.into(), value);
-            }
-        }
+        let body = Body {
+            kind: format!("/problems/{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail,
+            field: self.field,
+            rule: self.rule,
+            line: self.line,
+        };
         let headers = [
             (header::CONTENT_TYPE, "application/problem+json"),
             (header::CACHE_CONTROL, "no-store"),
         ];
-        let mut response = (status, headers, Value::Object(body).to_string()).into_response();
+        let mut response =
+            (status, headers, serde_json::to_string(&body).unwrap_or_default()).into_response();
         if let Some(retry) = self.retry_after {
             let seconds = jittered(retry).as_secs_f64().ceil() as u64;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));

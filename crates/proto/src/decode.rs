@@ -30,8 +30,11 @@ mod field;
 mod item;
 mod limits;
 mod line_ends;
+mod lines;
 mod part;
+mod resume;
 mod utf8;
+mod vectors;
 
 pub use decoder::Decoder;
 pub use item::{EventRef, Item};

@@ -1,10 +1,12 @@
 //! The `text/event-stream` codec.
 
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 pub mod decode;
 pub mod encode;

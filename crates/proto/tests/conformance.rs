@@ -364,7 +364,7 @@ fn assert_reads(stream: &[u8], seen: &[Seen]) {
 }
 
 fn decoder() -> Decoder {
-    Decoder::new(Limits::default())
+    Decoder::new(Limits::default()).with_comments()
 }
 
 fn message(data: &str) -> Seen {

@@ -75,7 +75,7 @@ proptest! {
 fn check(stream: &[u8], positions: &[usize]) {
     let expected = oracle::read(stream);
     let chunks = cut(stream, positions);
-    let mut decoder = Decoder::new(Limits::default());
+    let mut decoder = Decoder::new(Limits::default()).with_comments();
     let (reading, error) = read_chunks(&mut decoder, chunks.iter().copied());
     assert_eq!(error, None);
     if reading != expected {

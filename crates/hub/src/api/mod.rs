@@ -12,12 +12,12 @@ mod web;
 
 use axum::{
     Router,
-    body::Body,
     extract::Request,
     response::{IntoResponse, Response},
     routing::get,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use serde::Serialize;
 use tower::ServiceExt as _;
 
 use crate::{
@@ -130,7 +130,7 @@ fn content_type(headers: &HeaderMap) -> String {
     essence.trim().to_ascii_lowercase()
 }
 
-fn json(body: &serde_json::Value) -> Response {
+fn json(body: &impl Serialize) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (headers, Body::from(body.to_string())).into_response()
+    (headers, serde_json::to_string(body).unwrap_or_default()).into_response()
 }

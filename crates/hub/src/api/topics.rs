@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use http::Uri;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tidings_server::cursor::Cursor;
 
 use super::json;
@@ -32,16 +32,31 @@ pub(super) async fn topics(State(hub): State<Hub>, uri: Uri) -> Result<Response,
     found.truncate(limit);
     let next = if more { found.last().map(|last| last.topic.to_string()) } else { None };
     let epoch = hub.log.bounds().epoch;
-    let topics: Vec<Value> = found
+    let topics = found
         .iter()
-        .map(|summary| {
-            json!({
-                "topic": summary.topic.as_str(),
-                "records": summary.records,
-                "subscribers": hub.fanout.topic_subscribers(&summary.topic),
-                "last_id": Cursor { epoch, offset: summary.last }.to_string(),
-            })
+        .map(|summary| Topic {
+            topic: summary.topic.as_str(),
+            records: summary.records,
+            subscribers: hub.fanout.topic_subscribers(&summary.topic),
+            last_id: Cursor { epoch, offset: summary.last }.to_string(),
         })
         .collect();
-    Ok(json(&json!({ "topics": topics, "next": next })))
+    Ok(json(&Page { topics, next }))
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    topics: Vec<Topic<'a>>,
+    /// What to give as `after` for the next page.
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Topic<'a> {
+    topic: &'a str,
+    records: usize,
+    /// Those who follow it by its name.
+    subscribers: usize,
+    /// The cursor after its newest event.
+    last_id: String,
 }

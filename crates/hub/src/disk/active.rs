@@ -1,15 +1,12 @@
 //! The active segment: where frames are written, and what happens when that fails.
 
-use std::{
-    io,
-    sync::{Arc, mpsc},
-};
+use std::{io, sync::Arc};
 
 use tidings_server::cursor::Offset;
 
 use super::{
     Kept, Location, Shared, frame,
-    helper::{Helper, Task},
+    helper::{Helper, Spare, Task},
     manifest::{End, Manifest},
     options::Durability,
     segment::{self, Segment},
@@ -32,7 +29,7 @@ pub(super) struct Active {
     end: End,
     chain: u32,
     // The next segment, made ready by the helper.
-    spare: mpsc::Receiver<io::Result<Segment>>,
+    spare: Spare,
     helper: Helper,
     _lock: Lock,
 }
@@ -62,7 +59,7 @@ impl Active {
         number: u32,
     ) -> io::Result<Self> {
         let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
-        let segment = Arc::new(Segment::prepare(&*shared.storage, number, bytes)?);
+        let segment = Arc::new(Segment::prepare(&*shared.storage, number, bytes, None)?);
         shared.state.write().segments.push_back(Kept::new(&segment, end.last));
         let spare = helper.prepare(number + 1, next_bytes(&shared, &segment));
         let at = segment::HEADER_BYTES as u64;
@@ -95,6 +92,7 @@ impl Active {
         }
         let place = Location { segment: self.segment.number, at: self.at as u32 };
         self.at += buffer.len() as u64;
+        self.spare.used(self.at, self.segment.zeroed_bytes);
         self.chain = checksum;
         let last = Offset(group.first.0 + u64::from(group.records)).previous();
         self.end = End { segment: self.segment.number, bytes: self.at, last };
@@ -117,8 +115,7 @@ impl Active {
 
     fn roll(&mut self) -> io::Result<()> {
         let full = Arc::clone(&self.segment);
-        let gone = || io::Error::other("the thread that prepares segments is gone");
-        let segment = self.spare.recv().map_err(|_| gone())??;
+        let segment = self.spare.ready()?;
         self.take(segment);
         if self.shared.options.durability == Durability::Os {
             self.helper.start(Task::Sync(full));
@@ -138,7 +135,7 @@ impl Active {
     /// have left behind it is superseded, and never read again.
     pub(super) fn reopen(&mut self) -> Result<(), Failure> {
         // The helper may be about to make the very file.
-        let _ = self.spare.recv();
+        self.spare.give_up();
         let unused = self.end.segment != self.segment.number;
         // A segment without an acknowledged record is made anew, with whatever is in it.
         let number = self.segment.number + u32::from(!unused);
@@ -151,7 +148,7 @@ impl Active {
     fn supersede(&mut self, number: u32) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
-        let segment = Segment::prepare(&*shared.storage, number, bytes)?;
+        let segment = Segment::prepare(&*shared.storage, number, bytes, None)?;
         // A frame without records whose chain is the last acknowledged frame: from here on the
         // scan ends the segment before it there.
         let mut buffer = Vec::new();
@@ -196,12 +193,13 @@ impl Active {
     pub(super) fn close(self, manifest: Manifest) -> io::Result<()> {
         let Self { shared, segment, end, spare, mut helper, _lock, .. } = self;
         let storage = &*shared.storage;
-        let spare = spare.recv();
+        spare.give_up();
         if !helper.finish() {
             return Err(io::Error::other("a segment could not be synced"));
         }
-        if let Ok(Ok(spare)) = spare {
-            storage.remove(&Segment::name(spare.number))?;
+        match storage.remove(&Segment::name(segment.number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
         if end.segment == segment.number {
             segment.file.set_len(end.bytes)?;

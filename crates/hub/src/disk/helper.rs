@@ -6,7 +6,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{segment::Segment, storage::Storage, trims::Trims};
+use super::{pace::Pace, segment::Segment, storage::Storage, trims::Trims};
 
 /// Where the helper's work is done.
 ///
@@ -29,11 +29,45 @@ enum Place {
 #[derive(Debug)]
 pub(super) enum Task {
     /// Make a segment ready.
-    Prepare { number: u32, bytes: u64, answer: mpsc::Sender<io::Result<Segment>> },
+    Prepare { number: u32, bytes: u64, pace: Arc<Pace>, answer: mpsc::Sender<io::Result<Segment>> },
     /// Remove segments whose records are all trimmed, once that is remembered.
     Remove { trims: Trims, numbers: Vec<u32> },
     /// Sync a segment that is full.
     Sync(Arc<Segment>),
+}
+
+/// A segment that is being made ready.
+#[derive(Debug)]
+pub(super) struct Spare {
+    pace: Arc<Pace>,
+    answered: mpsc::Receiver<io::Result<Segment>>,
+}
+
+impl Spare {
+    /// Says how much of the active segment is used.
+    pub(super) fn used(&self, bytes: u64, of: u64) {
+        self.pace.used(bytes, of);
+    }
+
+    /// Waits until the segment is ready.
+    pub(super) fn ready(&self) -> io::Result<Segment> {
+        self.pace.hurry();
+        let gone = || io::Error::other("the thread that prepares segments is gone");
+        self.answered.recv().map_err(|_| gone())?
+    }
+
+    /// Waits until the helper has let go of the segment.
+    pub(super) fn give_up(&self) {
+        self.pace.stop();
+        // Whatever came of it: the file is made anew, or removed by the next start.
+        let _ = self.answered.recv();
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        self.pace.stop();
+    }
 }
 
 #[derive(Debug)]
@@ -73,14 +107,14 @@ impl Helper {
     }
 
     /// Has a segment made ready.
-    pub(super) fn prepare(
-        &mut self,
-        number: u32,
-        bytes: u64,
-    ) -> mpsc::Receiver<io::Result<Segment>> {
+    pub(super) fn prepare(&mut self, number: u32, bytes: u64) -> Spare {
         let (answer, answered) = mpsc::channel();
-        self.start(Task::Prepare { number, bytes, answer });
-        answered
+        let pace = Arc::<Pace>::default();
+        if matches!(self.0, Place::InTurn(_)) {
+            pace.hurry();
+        }
+        self.start(Task::Prepare { number, bytes, pace: Arc::clone(&pace), answer });
+        Spare { pace, answered }
     }
 
     /// Finishes what was handed on; whether all that was to be synced was.
@@ -105,8 +139,8 @@ impl Drop for Helper {
 impl Worker {
     fn run(&mut self, task: Task) {
         match task {
-            Task::Prepare { number, bytes, answer } => {
-                let prepared = Segment::prepare(&*self.storage, number, bytes);
+            Task::Prepare { number, bytes, pace, answer } => {
+                let prepared = Segment::prepare(&*self.storage, number, bytes, Some(&pace));
                 // If nobody waits any more, the next start removes the segment.
                 let _ = answer.send(prepared);
             }

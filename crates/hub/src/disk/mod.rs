@@ -62,13 +62,18 @@ mod frame;
 mod helper;
 mod manifest;
 mod options;
+mod pace;
 mod queue;
 mod read;
 mod record;
 mod recover;
 mod scan;
 mod segment;
+#[cfg(test)]
+mod sim;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod trims;
 mod writer;
 

@@ -135,9 +135,14 @@ fn mend(
     names: &[String],
 ) -> io::Result<()> {
     let End { segment: last, bytes: end, .. } = scan.end;
-    for found in segments.iter().filter(|found| found.number >= last) {
+    let used = |found: &Found| scan.kept.iter().any(|kept| kept.segment.number == found.number);
+    if scan.damage.is_some() {
+        // What is missing before the first segment counts as trimmed from now on.
+        Trims::of(&scan.index).write(storage)?;
+    }
+    for found in segments.iter().filter(|found| found.number >= last || !used(found)) {
         let name = Segment::name(found.number);
-        if found.number > last {
+        if !used(found) {
             if scan.damage.is_some() && found.has_bytes(0)? {
                 storage.rename(&name, &damaged_name(found.number, names))?;
             } else {

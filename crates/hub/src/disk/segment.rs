@@ -2,7 +2,10 @@
 
 use std::{io, sync::Arc};
 
-use super::storage::{File, Storage};
+use super::{
+    pace::Pace,
+    storage::{File, Storage},
+};
 
 /// A segment's header: magic, format version, number, checksum.
 pub(super) const HEADER_BYTES: usize = 24;
@@ -39,11 +42,21 @@ impl Segment {
     }
 
     /// Makes the segment `number` with `bytes` of zeros, durable, ready to be written.
-    pub(super) fn prepare(storage: &dyn Storage, number: u32, bytes: u64) -> io::Result<Self> {
+    ///
+    /// Without a pace it is made at once.
+    pub(super) fn prepare(
+        storage: &dyn Storage,
+        number: u32,
+        bytes: u64,
+        pace: Option<&Pace>,
+    ) -> io::Result<Self> {
         let file = storage.create(&Self::name(number))?;
         file.reserve(bytes)?;
         let mut at = 0;
         while at < bytes {
+            if pace.is_some_and(|pace| !pace.wait(at, bytes)) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             let piece = ZEROS.len().min((bytes - at) as usize);
             file.write_at(&ZEROS[..piece], at)?;
             file.sync()?;

@@ -57,9 +57,13 @@ pub(crate) struct Lock {
     /// Names the directory itself: another one, even with the same content, has another
     /// identity.
     pub(crate) identity: String,
-    // Closing the file gives the lock back.
-    pub(crate) _held: Option<fs::File>,
+    pub(crate) _held: Box<dyn Held>,
 }
+
+/// What gives the lock back when it is dropped.
+pub(crate) trait Held: fmt::Debug + Send {}
+
+impl<T: fmt::Debug + Send> Held for T {}
 
 /// A directory of the file system.
 #[derive(Debug)]
@@ -101,7 +105,7 @@ impl Storage for Disk {
         let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let born_ns = born.map_or(0, |born| born.as_nanos());
         let identity = format!("{}-{born_ns}", metadata.ino());
-        Ok(Lock { identity, _held: Some(file) })
+        Ok(Lock { identity, _held: Box::new(file) })
     }
 
     fn list(&self) -> io::Result<Vec<String>> {

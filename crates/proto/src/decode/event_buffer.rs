@@ -2,27 +2,30 @@
 
 use alloc::vec::Vec;
 
-/// The values of an event's fields, each in a buffer or still in the chunk they came with.
+/// The values of an event's fields, those that could not stay in the chunk they came with.
 ///
-/// The values that a decoder leaves in the chunk are in a [`Borrowed`] beside this, which lives no
-/// longer than the chunk: [`EventBuffer::keep`] copies them in here when the event goes on.
+/// What is read of a chunk in one go leaves its values there, in a [`Borrowed`]. They are copied
+/// in here when the event is not over at the end of the chunk.
+///
+/// A buffer keeps its bytes after its event, whose texts may still be borrowed from it, until the
+/// next value comes.
 #[derive(Debug, Default)]
 pub(super) struct EventBuffer {
     /// The data lines so far, with an LF between each two.
-    pub(super) data: Vec<u8>,
+    data: Vec<u8>,
     /// Whether there was a data line: one of no bytes is dispatched, none is not.
-    pub(super) has_data: bool,
-    pub(super) event_type: Vec<u8>,
-    pub(super) has_event_type: bool,
-    pub(super) id: Vec<u8>,
-    pub(super) has_id: bool,
-    /// Fields so far, for their limit.
+    has_data: bool,
+    /// Whether `data` is known to be ASCII.
+    data_is_ascii: bool,
+    event_type: Vec<u8>,
+    has_event_type: bool,
+    id: Vec<u8>,
+    has_id: bool,
+    /// Fields so far. At none, nothing else here is of this event.
     pub(super) fields: usize,
     /// Bytes of the event type and the id, wherever they are, for the limit on all that is held.
     pub(super) event_type_bytes: usize,
     pub(super) id_bytes: usize,
-    /// Whether `data` and `event_type` belong to an event that was already handed out.
-    pub(super) delivered: bool,
 }
 
 /// The values of the event under way that are in the chunk. A value here is newer than the one in
@@ -35,12 +38,50 @@ pub(super) struct Borrowed<'c> {
 }
 
 impl EventBuffer {
-    /// Copies what is still in the chunk.
+    #[inline(always)]
+    pub(super) fn has_data(&self) -> bool {
+        self.has_data
+    }
+
+    /// The data lines that are in here, of this event or of the one just handed out.
+    #[inline(always)]
+    pub(super) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    #[inline(always)]
+    pub(super) fn data_is_ascii(&self) -> bool {
+        self.data_is_ascii
+    }
+
+    /// Bytes of data of this event that are in here.
+    #[inline(always)]
+    pub(super) fn data_bytes(&self) -> usize {
+        if self.has_data { self.data.len() } else { 0 }
+    }
+
+    #[inline(always)]
+    pub(super) fn event_type(&self) -> &[u8] {
+        &self.event_type
+    }
+
+    #[inline(always)]
+    pub(super) fn has_event_type(&self) -> bool {
+        self.has_event_type
+    }
+
+    /// The id that this event has brought, if it is in here.
+    #[inline(always)]
+    pub(super) fn id(&self) -> Option<&[u8]> {
+        self.has_id.then_some(&self.id)
+    }
+
+    /// Copies what is still in the chunk; `is_ascii` tells that it is known to be.
     #[inline]
-    pub(super) fn keep(&mut self, borrowed: &mut Borrowed<'_>) {
+    pub(super) fn keep(&mut self, borrowed: &mut Borrowed<'_>, is_ascii: bool) {
         if let Some(value) = borrowed.data.take() {
-            self.data.extend_from_slice(value);
-            self.has_data = true;
+            self.open_data_line();
+            self.push_data(value, is_ascii);
         }
         if let Some(value) = borrowed.event_type.take() {
             self.keep_event_type(value);
@@ -50,13 +91,48 @@ impl EventBuffer {
         }
     }
 
-    /// Opens a data line: what is appended to `data` after this is its value.
-    #[inline]
+    /// Opens a data line: what is pushed after this is its value.
+    #[inline(always)]
     pub(super) fn open_data_line(&mut self) {
         if self.has_data {
             self.data.push(b'\n');
+        } else {
+            self.data.clear();
+            self.data_is_ascii = true;
+            self.has_data = true;
         }
-        self.has_data = true;
+    }
+
+    #[inline(always)]
+    pub(super) fn push_data(&mut self, bytes: &[u8], is_ascii: bool) {
+        self.data_is_ascii &= is_ascii;
+        if self.data.capacity() - self.data.len() < bytes.len() {
+            self.grow_data(bytes.len());
+        }
+        match bytes {
+            [byte] => self.data.push(*byte),
+            _ => self.data.extend_from_slice(bytes),
+        }
+    }
+
+    /// Makes room for more data: several times as much while that is little memory, so that a
+    /// long line in many chunks is not copied again and again; see the bench `drip`.
+    #[cold]
+    fn grow_data(&mut self, more_bytes: usize) {
+        let needed = self.data.len() + more_bytes;
+        let capacity = if needed < KEPT_BYTES_MAX {
+            (needed * 4).next_power_of_two().min(KEPT_BYTES_MAX)
+        } else {
+            needed.saturating_mul(2)
+        };
+        self.data.reserve_exact(capacity - self.data.len());
+    }
+
+    /// Hands the data out for good, in as much memory as it needs.
+    pub(super) fn take_data(&mut self) -> Vec<u8> {
+        let mut data = core::mem::take(&mut self.data);
+        data.shrink_to_fit();
+        data
     }
 
     pub(super) fn keep_event_type(&mut self, value: &[u8]) {
@@ -76,48 +152,32 @@ impl EventBuffer {
         }
     }
 
-    /// Forgets the event after a blank line: all of it, or all but what is being handed out, which
-    /// is forgotten by [`EventBuffer::forget_delivered`].
-    #[inline]
-    pub(super) fn end_event(&mut self, delivered: bool) {
+    /// Goes on to the next event.
+    #[inline(always)]
+    pub(super) fn end_event(&mut self) {
+        self.has_data = false;
+        self.has_event_type = false;
+        self.has_id = false;
         self.fields = 0;
         self.event_type_bytes = 0;
         self.id_bytes = 0;
-        self.has_id = false;
-        self.delivered = delivered && (self.has_data || self.has_event_type);
-        if !delivered {
-            self.has_event_type = false;
+    }
+
+    /// Gives the memory of a large event back once nothing is borrowed from it.
+    #[inline(always)]
+    pub(super) fn shrink(&mut self) {
+        if self.data.capacity() > KEPT_BYTES_MAX && !self.has_data {
+            self.data = Vec::new();
         }
-    }
-
-    /// Makes the buffers that were handed out ready for the next event.
-    pub(super) fn forget_delivered(&mut self) {
-        self.delivered = false;
-        self.has_data = false;
-        self.has_event_type = false;
-        empty(&mut self.data);
-        empty(&mut self.event_type);
-    }
-
-    /// Forgets everything: the stream ended within the event.
-    pub(super) fn discard(&mut self) {
-        self.forget_delivered();
-        self.end_event(false);
     }
 }
 
 /// Whether `value` can be an event id.
-#[inline]
+#[inline(always)]
 pub(super) fn is_id(value: &[u8]) -> bool {
     // Ids are short, and this is faster than setting up a search.
     !value.contains(&0)
 }
 
-/// Clears a buffer, and gives its memory back when one large event made it grow.
-pub(super) fn empty(buffer: &mut Vec<u8>) {
-    buffer.clear();
-    buffer.shrink_to(KEPT_BYTES_MAX);
-}
-
 /// The capacity that a buffer keeps between events: 1 MiB.
-const KEPT_BYTES_MAX: usize = 1 << 20;
+pub(super) const KEPT_BYTES_MAX: usize = 1 << 20;

@@ -54,13 +54,40 @@ impl Limits {
 }
 
 impl Limits {
+    /// Whether a whole line keeps to the limits: its own bytes, those of its value unless it is
+    /// data, and those of the event's data with it; `others_bytes` are the event type and the id.
+    #[inline(always)]
+    pub(super) fn check_line(
+        &self,
+        field: Field,
+        line_bytes: usize,
+        value_bytes: usize,
+        data_bytes: usize,
+        others_bytes: usize,
+    ) -> Result<(), DecodeError> {
+        let value_bytes_max = match field {
+            Field::Id => self.event_id_bytes_max,
+            Field::EventType => self.event_type_bytes_max,
+            Field::Data | Field::Retry | Field::Comment | Field::Unknown => usize::MAX,
+        };
+        let held_bytes = data_bytes + others_bytes + value_bytes;
+        if line_bytes > self.line_bytes_max
+            || data_bytes > self.event_data_bytes_max
+            || value_bytes > value_bytes_max
+            || held_bytes > self.buffered_bytes_max
+        {
+            return Err(self.crossed(field, line_bytes, value_bytes, data_bytes, held_bytes));
+        }
+        Ok(())
+    }
+
     /// The limit that was crossed first, by the byte that crossed it, so that the error does not
     /// depend on how much of the line was seen at once.
     ///
     /// Within a line all these lengths grow by one a byte, so the one furthest beyond its limit was
     /// the first to cross it.
     #[cold]
-    pub(super) fn crossed(
+    fn crossed(
         &self,
         field: Field,
         line_bytes: usize,
@@ -68,43 +95,55 @@ impl Limits {
         data_bytes: usize,
         held_bytes: usize,
     ) -> DecodeError {
-        let &Self {
-            line_bytes_max,
-            event_data_bytes_max,
-            event_id_bytes_max,
-            event_type_bytes_max,
-            buffered_bytes_max,
-            ..
-        } = self;
-        let mut worst = (
-            line_bytes.saturating_sub(line_bytes_max),
-            DecodeError::LineTooLong { line_bytes_max },
-        );
+        let mut first = (line_bytes.saturating_sub(self.line_bytes_max), self.line_too_long());
         let mut consider = |bytes: usize, max: usize, error: DecodeError| {
             let beyond = bytes.saturating_sub(max);
-            if beyond > worst.0 {
-                worst = (beyond, error);
+            if beyond > first.0 {
+                first = (beyond, error);
             }
         };
-        let error = DecodeError::EventDataTooLong { event_data_bytes_max };
-        consider(data_bytes, event_data_bytes_max, error);
+        consider(data_bytes, self.event_data_bytes_max, self.event_data_too_long());
         match field {
             Field::Id => {
-                let error = DecodeError::EventIdTooLong { event_id_bytes_max };
-                consider(value_bytes, event_id_bytes_max, error);
+                consider(value_bytes, self.event_id_bytes_max, self.event_id_too_long());
             }
             Field::EventType => {
-                let error = DecodeError::EventTypeTooLong { event_type_bytes_max };
-                consider(value_bytes, event_type_bytes_max, error);
+                consider(value_bytes, self.event_type_bytes_max, self.event_type_too_long());
             }
             Field::Data | Field::Retry | Field::Comment | Field::Unknown => {}
         }
-        consider(
-            held_bytes,
-            buffered_bytes_max,
-            DecodeError::TooMuchBuffered { buffered_bytes_max },
-        );
-        worst.1
+        consider(held_bytes, self.buffered_bytes_max, self.too_much_buffered());
+        first.1
+    }
+
+    /// Counts a field of an event.
+    #[inline(always)]
+    pub(super) fn check_fields(&self, fields: usize) -> Result<(), DecodeError> {
+        let event_fields_max = self.event_fields_max;
+        if fields > event_fields_max {
+            return Err(DecodeError::TooManyFields { event_fields_max });
+        }
+        Ok(())
+    }
+
+    pub(super) fn line_too_long(&self) -> DecodeError {
+        DecodeError::LineTooLong { line_bytes_max: self.line_bytes_max }
+    }
+
+    pub(super) fn event_data_too_long(&self) -> DecodeError {
+        DecodeError::EventDataTooLong { event_data_bytes_max: self.event_data_bytes_max }
+    }
+
+    pub(super) fn event_id_too_long(&self) -> DecodeError {
+        DecodeError::EventIdTooLong { event_id_bytes_max: self.event_id_bytes_max }
+    }
+
+    pub(super) fn event_type_too_long(&self) -> DecodeError {
+        DecodeError::EventTypeTooLong { event_type_bytes_max: self.event_type_bytes_max }
+    }
+
+    pub(super) fn too_much_buffered(&self) -> DecodeError {
+        DecodeError::TooMuchBuffered { buffered_bytes_max: self.buffered_bytes_max }
     }
 }
 

@@ -1,11 +1,15 @@
 //! Where the lines of a chunk end.
 
+use core::marker::PhantomData;
+
+use super::vectors::{BLOCK, QUARTER, Vectors};
+
 /// Yields the position of every CR and LF of a chunk, in order.
 ///
 /// It reads 64 bytes at a time into a bit mask, one bit a byte, so that many short lines cost one
-/// scan; where a block has no line end, it lets `memchr` run ahead, which is the faster of the two
-/// on long lines.
-pub(super) struct LineEnds<'c> {
+/// scan; where some blocks in a row have no line end, it runs ahead in larger steps, which are
+/// the faster on long lines.
+pub(super) struct LineEnds<'c, V> {
     /// The bytes not yet scanned.
     rest: &'c [u8],
     /// How many bytes of the chunk are before `rest`.
@@ -14,15 +18,19 @@ pub(super) struct LineEnds<'c> {
     mask: u64,
     /// The position of the last block.
     base: usize,
+    /// Whether a byte that is not ASCII was scanned, or bytes that were not looked at for that.
+    beyond_ascii: bool,
+    vectors: PhantomData<V>,
 }
 
-impl<'c> LineEnds<'c> {
-    #[inline]
+impl<'c, V: Vectors> LineEnds<'c, V> {
+    #[inline(always)]
     pub(super) fn new(chunk: &'c [u8]) -> Self {
-        Self { rest: chunk, scanned: 0, mask: 0, base: 0 }
+        let (rest, vectors) = (chunk, PhantomData);
+        Self { rest, scanned: 0, mask: 0, base: 0, beyond_ascii: false, vectors }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<usize> {
         if self.mask == 0 {
             self.fill();
@@ -35,103 +43,137 @@ impl<'c> LineEnds<'c> {
         Some(at)
     }
 
+    /// Whether all bytes up to the last line end that was yielded are known to be ASCII. It comes
+    /// with the search at next to no cost.
+    #[inline(always)]
+    pub(super) fn seen_ascii_only(&self) -> bool {
+        !self.beyond_ascii
+    }
+
     /// Goes on to the next block that has a line end, or to the end of the chunk.
-    #[inline]
+    #[inline(always)]
     fn fill(&mut self) {
-        let mut skipped = false;
-        loop {
-            let Some((block, rest)) = self.rest.split_first_chunk::<BLOCK>() else {
-                self.base = self.scanned;
-                self.mask = tail_mask(self.rest);
-                self.scanned += self.rest.len();
-                self.rest = &[];
-                return;
-            };
-            self.mask = block_mask(block);
-            if self.mask != 0 {
-                self.base = self.scanned;
-                self.scanned += BLOCK;
-                self.rest = rest;
-                return;
-            }
+        let mut blocks_left = BLOCKS_BEFORE_RUN;
+        while let Some((block, rest)) = self.rest.split_first_chunk::<BLOCK>() {
+            self.base = self.scanned;
             self.scanned += BLOCK;
             self.rest = rest;
-            if !skipped {
-                skipped = true;
-                let ahead = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-                self.scanned += ahead;
-                self.rest = rest.get(ahead..).unwrap_or_default();
+            let (mask, beyond_ascii) = V::block(block);
+            self.mask = mask;
+            self.beyond_ascii |= beyond_ascii;
+            if mask != 0 {
+                return;
+            }
+            blocks_left -= 1;
+            if blocks_left == 0 {
+                self.run_ahead();
+                blocks_left = usize::MAX;
             }
         }
+        self.base = self.scanned;
+        self.scanned += self.rest.len();
+        let (mask, beyond_ascii) = tail_mask::<V>(self.rest);
+        self.mask = mask;
+        self.beyond_ascii |= beyond_ascii;
+        self.rest = &[];
+    }
+
+    /// Skips bytes without a line end.
+    #[inline(always)]
+    fn run_ahead(&mut self) {
+        let (skipped, beyond_ascii) = V::skip(self.rest);
+        self.scanned += skipped;
+        self.rest = self.rest.get(skipped..).unwrap_or_default();
+        self.beyond_ascii |= beyond_ascii;
     }
 }
 
-/// The position of the first CR or LF.
-#[inline]
-pub(super) fn first_line_end(bytes: &[u8]) -> Option<usize> {
-    match bytes {
-        [] => None,
-        [byte] => is_line_end(*byte).then_some(0),
-        _ => memchr::memchr2(b'\r', b'\n', bytes),
+/// The position of the first CR or LF, and whether all bytes before it are known to be ASCII.
+#[inline(always)]
+pub(super) fn first_line_end<V: Vectors>(bytes: &[u8]) -> (Option<usize>, bool) {
+    let (mut scanned, mut is_ascii) = (0, true);
+    if bytes.len() > LONG_BYTES {
+        let (skipped, beyond_ascii) = V::skip(bytes);
+        (scanned, is_ascii) = (skipped, !beyond_ascii);
     }
+    let mut rest = bytes.get(scanned..).unwrap_or_default();
+    while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
+        let (mask, beyond_ascii) = V::block(block);
+        is_ascii &= !beyond_ascii;
+        if mask != 0 {
+            return (Some(scanned + mask.trailing_zeros() as usize), is_ascii);
+        }
+        scanned += BLOCK;
+        rest = after;
+    }
+    let (mask, beyond_ascii) = tail_mask::<V>(rest);
+    let end = (mask != 0).then(|| scanned + mask.trailing_zeros() as usize);
+    (end, is_ascii & !beyond_ascii)
 }
 
-#[inline]
-fn is_line_end(byte: u8) -> bool {
+#[inline(always)]
+pub(super) fn is_line_end(byte: u8) -> bool {
     byte == b'\n' || byte == b'\r'
 }
 
-/// The mask of fewer than 64 bytes.
-#[inline]
-fn tail_mask(tail: &[u8]) -> u64 {
-    if tail.len() <= 4 {
-        let bit = |(at, byte): (usize, &u8)| u64::from(is_line_end(*byte)) << at;
-        return tail.iter().enumerate().map(bit).sum();
+/// What [`Vectors::block`] gives, for fewer than 64 bytes.
+#[inline(always)]
+fn tail_mask<V: Vectors>(tail: &[u8]) -> (u64, bool) {
+    let (mut mask, mut beyond_ascii) = (0, false);
+    let (quarters, last) = tail.as_chunks::<QUARTER>();
+    for (at, quarter) in quarters.iter().enumerate() {
+        let (bits, beyond) = V::quarter(quarter);
+        mask |= u64::from(bits) << (at * QUARTER);
+        beyond_ascii |= beyond;
     }
-    let mut block = [0; BLOCK];
-    for (to, from) in block.iter_mut().zip(tail) {
-        *to = *from;
+    if !last.is_empty() {
+        let at = quarters.len() * QUARTER;
+        if let Some(overlapping) = tail.last_chunk::<QUARTER>() {
+            // Bytes before `last` were seen already, and are shifted out.
+            let seen = QUARTER - last.len();
+            let (bits, beyond) = V::quarter(overlapping);
+            mask |= u64::from(bits >> seen) << at;
+            beyond_ascii |= beyond;
+        } else {
+            for (bit, byte) in last.iter().enumerate() {
+                mask |= u64::from(is_line_end(*byte)) << bit;
+                beyond_ascii |= !byte.is_ascii();
+            }
+        }
     }
-    block_mask(&block)
+    (mask, beyond_ascii)
 }
 
-/// One bit for each byte of `block`, set where it is CR or LF.
-#[inline]
-fn block_mask(block: &[u8; BLOCK]) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    // The high bit of each byte that is zero, and no other bit.
-    let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
-    let mut mask = 0;
-    for (at, eight) in block.as_chunks::<8>().0.iter().enumerate() {
-        let word = u64::from_le_bytes(*eight);
-        let ends =
-            zeros(word ^ (EACH * u64::from(b'\n'))) | zeros(word ^ (EACH * u64::from(b'\r')));
-        // The product gathers the eight bits in its highest byte, each in its own place.
-        mask |= ((ends >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at);
-    }
-    mask
-}
-
-/// Bytes in a block: the bits of its mask.
-const BLOCK: usize = 64;
+/// Blocks without a line end before larger steps are taken: with fewer, lines of 300 bytes are
+/// slower, see `table llm`.
+const BLOCKS_BEFORE_RUN: usize = 8;
+/// From this length on a piece of a line is likely to have no line end for a while.
+const LONG_BYTES: usize = 4 * BLOCK;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::vectors::{Baseline, Processor};
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn all_line_ends_are_found_in_order(bytes in proptest::collection::vec(
-            prop_oneof![1 => Just(b'\n'), 1 => Just(b'\r'), 60 => any::<u8>()], 0..600)
+            prop_oneof![1 => Just(b'\n'), 1 => Just(b'\r'), 90 => 0..0x80_u8, 1 => any::<u8>()],
+            0..1_000)
         ) {
             let naive: Vec<usize> =
-                (0..bytes.len()).filter(|at| matches!(bytes[*at], b'\r' | b'\n')).collect();
-            let mut ends = LineEnds::new(&bytes);
-            let found: Vec<usize> = core::iter::from_fn(|| ends.next()).collect();
-            prop_assert_eq!(first_line_end(&bytes), naive.first().copied());
+                (0..bytes.len()).filter(|at| is_line_end(bytes[*at])).collect();
+            let mut ends = LineEnds::<Baseline>::new(&bytes);
+            let mut found = Vec::new();
+            while let Some(end) = ends.next() {
+                found.push(end);
+                prop_assert!(!ends.seen_ascii_only() || bytes[..end].is_ascii());
+            }
+            let (first, is_ascii) = Processor::detect().line_end(&bytes);
+            prop_assert_eq!(first, naive.first().copied());
+            prop_assert!(!is_ascii || bytes[..first.unwrap_or(bytes.len())].is_ascii());
             prop_assert_eq!(found, naive);
         }
     }
