@@ -256,7 +256,9 @@ impl Source {
         let target = Target { url: url.into(), crossed_origin: false };
         Self {
             reconnect: Reconnect::new(config.reconnect, seed),
-            decoder: Decoder::new(config.limits).with_last_event_id(&config.last_event_id),
+            decoder: Decoder::new(config.limits)
+                .with_comments()
+                .with_last_event_id(&config.last_event_id),
             last_event_id: config.last_event_id.clone(),
             next_target: target.clone(),
             target,
