@@ -101,10 +101,11 @@ Exit codes:
 pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let mut listener = Listener::new(args)?;
     match listener.follow().await {
-        Err(Stop::Interrupted) => {
-            listener.settle().map_err(Stop::into_error)?;
-            Err(CommandError::interrupted())
-        }
+        Err(Stop::Interrupted) => match listener.settle() {
+            Err(stop @ Stop::CursorFile(_)) => Err(stop.into_error()),
+            // Ctrl-C ends the reader at the other end of a pipe, too.
+            _ => Err(CommandError::interrupted()),
+        },
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(stop) => Err(stop.into_error()),
         Ok(()) => listener.settle().map_err(Stop::into_error),

@@ -140,7 +140,7 @@ async fn a_broken_connection_is_told_and_repaired() {
         assert_eq!(message(&mut source).await.data, "b");
     };
     let server = async {
-        peer.refuse().await;
+        drop(peer.accept().await);
         let mut exchange = peer.accept().await;
         exchange.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n").await;
         exchange.send("transfer-encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\nff\r\ndata: b").await;
@@ -192,7 +192,7 @@ async fn a_status_but_200_stops_it() {
         let (error, ()) = both(failed(&mut source), server).await;
         assert_eq!(*error.cause(), Cause::Status { status, retry_after: None });
         assert!(!error.is_retryable());
-        assert!(!peer.is_asked());
+        assert!(!peer.is_asked().await);
     }
 }
 
@@ -229,9 +229,7 @@ async fn resilient_outlasts_503_as_long_as_it_asks() {
 
 #[tokio::test]
 async fn the_budget_ends_it_with_the_last_reason() {
-    let peer = Peer::start().await;
-    let url = peer.url("/");
-    drop(peer);
+    let url = peer::nobody();
     let policy = Policy {
         reconnection_time: Duration::ZERO,
         reconnection_time_min: Duration::ZERO,
@@ -265,10 +263,7 @@ async fn redirects_are_followed_and_the_origin_is_the_last() {
             let mut exchange = first.accept().await;
             assert_eq!(exchange.header("authorization"), Some("secret"));
             exchange.answer(status, "location: /b\r\n", "").await;
-            let mut exchange = match exchange.next().await {
-                Some(exchange) => exchange,
-                None => first.accept().await,
-            };
+            let mut exchange = first.after(exchange).await;
             assert_eq!(exchange.line(), "GET /b");
             assert_eq!(exchange.header("x-own"), Some("1"));
             exchange.answer(status, &format!("location: {}\r\n", second.url("/c")), "").await;
@@ -300,10 +295,7 @@ async fn endless_redirects_stop_it() {
         let mut exchange = peer.accept().await;
         for _ in 0..20 {
             exchange.answer(302, "location: /\r\n", "").await;
-            exchange = match exchange.next().await {
-                Some(exchange) => exchange,
-                None => peer.accept().await,
-            };
+            exchange = peer.after(exchange).await;
         }
         exchange.answer(302, "location: /\r\n", "").await;
     };
@@ -330,7 +322,7 @@ async fn closing_drops_what_was_received_and_the_connection() {
         exchange.closed().await;
     };
     both(client, server).await;
-    assert!(!peer.is_asked());
+    assert!(!peer.is_asked().await);
 }
 
 #[tokio::test]

@@ -23,8 +23,7 @@ async fn follow() -> String {
     assert!(matches!(update, Some(Ok(Update::Open(_)))), "{update:?}");
 
     let mut source = EventSource::new(peer.url("/").replace("http:", "https:")).unwrap();
-    let (update, ()) = tokio::join!(source.next(), peer.refuse());
-    match soon(async { update }).await {
+    match soon(source.next()).await {
         Some(Ok(Update::Disconnected(disconnection))) => {
             assert_eq!(disconnection.cause, Cause::Network);
             disconnection.to_string()

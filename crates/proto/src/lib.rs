@@ -1,4 +1,4 @@
-//! The `text/event-stream` codec.
+//! The `text/event-stream` codec, and the state machine of an event source on top of it.
 
 #![no_std]
 #![deny(unsafe_code)]

@@ -9,22 +9,50 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 /// Awaits `future`, and fails the test if it takes longer than any machine should.
 pub async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it comes in time")
 }
 
+/// A URL at which nobody listens.
+pub fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// The server. It takes requests from all its connections, as a client may open one and send its
+/// request on another.
 pub struct Peer {
-    listener: TcpListener,
     origin: String,
+    requests: Mutex<UnboundedReceiver<Exchange>>,
+    connections: UnboundedSender<TcpStream>,
 }
 
 impl Peer {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
-        Self { listener, origin }
+        let (connections, mut reused) = mpsc::unbounded_channel();
+        let (requests, received) = mpsc::unbounded_channel();
+        // It ends with the runtime of the test.
+        tokio::spawn(async move {
+            loop {
+                let stream = tokio::select! {
+                    accepted = listener.accept() => accepted.unwrap().0,
+                    Some(stream) = reused.recv() => stream,
+                };
+                let requests = requests.clone();
+                tokio::spawn(async move {
+                    if let Some(exchange) = Exchange::read(stream).await {
+                        let _ = requests.send(exchange);
+                    }
+                });
+            }
+        });
+        Self { origin, requests: Mutex::new(received), connections }
     }
 
     pub fn origin(&self) -> &str {
@@ -35,22 +63,21 @@ impl Peer {
         format!("{}{path}", self.origin)
     }
 
-    /// The next request, on a connection of its own.
+    /// The next request.
     pub async fn accept(&self) -> Exchange {
-        let (stream, _) = soon(self.listener.accept()).await.unwrap();
-        Exchange::read(stream).await.expect("a request")
+        soon(async { self.requests.lock().await.recv().await }).await.unwrap()
     }
 
-    /// The next connection, ended before its request is read.
-    pub async fn refuse(&self) {
-        let (stream, _) = soon(self.listener.accept()).await.unwrap();
-        drop(stream);
+    /// The next request, which may come on the connection of `answered`.
+    pub async fn after(&self, answered: Exchange) -> Exchange {
+        self.connections.send(answered.stream).unwrap();
+        self.accept().await
     }
 
-    /// Whether a connection is waiting to be accepted.
-    pub fn is_asked(&self) -> bool {
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        self.listener.poll_accept(&mut context).is_ready()
+    /// Whether there is a request that was not accepted.
+    pub async fn is_asked(&self) -> bool {
+        tokio::task::yield_now().await;
+        self.requests.lock().await.try_recv().is_ok()
     }
 }
 
@@ -68,7 +95,9 @@ impl Exchange {
             if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end + 4;
             }
-            if soon(stream.read_buf(&mut bytes)).await.ok()? == 0 {
+            // A client may open a connection that it then has no use for; and TLS is not spoken
+            // here, which a handshake is told by the end.
+            if stream.read_buf(&mut bytes).await.ok()? == 0 || bytes.starts_with(TLS_HANDSHAKE) {
                 return None;
             }
         };
@@ -82,11 +111,6 @@ impl Exchange {
         }
         exchange.body = body;
         Some(exchange)
-    }
-
-    /// The next request on the same connection; `None` if the client has closed it.
-    pub async fn next(self) -> Option<Self> {
-        Self::read(self.stream).await
     }
 
     /// The method and target, such as `GET /events`.
@@ -155,3 +179,5 @@ impl Exchange {
         sent
     }
 }
+
+const TLS_HANDSHAKE: &[u8] = &[22];
