@@ -8,7 +8,6 @@ mod interrupt;
 mod listen;
 mod publish;
 mod serve;
-mod serve;
 mod text;
 
 use std::process::ExitCode;
