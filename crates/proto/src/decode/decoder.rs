@@ -156,7 +156,10 @@ impl Decoder {
 
     /// Reads up to the next item, without making texts of its bytes.
     #[inline(always)]
-    fn poll<'c>(&mut self, chunk: &mut &'c [u8]) -> Result<Option<Found<'c>>, DecodeError> {
+    pub(super) fn poll<'c>(
+        &mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<Found<'c>>, DecodeError> {
         let in_chunks_of_one = if let [byte] = **chunk {
             self.part.push_byte(byte, self.wants_comments, &self.limits, &mut self.event)
         } else {
@@ -166,7 +169,12 @@ impl Decoder {
             *chunk = &[];
             return Ok(None);
         }
-        if self.part.state == State::Data && self.continue_data(chunk)? {
+        let chunk_is_over = match self.part.state {
+            State::Data => self.continue_data(chunk)?,
+            State::Ignored => self.continue_ignored(chunk)?,
+            _ => false,
+        };
+        if chunk_is_over {
             return Ok(None);
         }
         if self.part.state == State::LineStart && chunk.len() >= WHOLE_LINES_BYTES {

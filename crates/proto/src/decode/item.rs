@@ -14,8 +14,9 @@ use crate::event::{Event, EventId, EventName};
 pub enum Item<'a> {
     /// An event was dispatched.
     Event(EventRef<'a>),
-    /// A comment: the text after its colon, with the space if there is one. An event that is under
-    /// way goes on after it.
+    /// A comment, for those who asked with [`Decoder::with_comments`](super::Decoder::with_comments):
+    /// the text after its colon, with the space if there is one. An event that is under way goes on
+    /// after it.
     Comment(&'a str),
     /// A valid `retry` field: the reconnection time from now on. It needs no event to take effect.
     Retry(Duration),

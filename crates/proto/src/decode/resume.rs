@@ -23,6 +23,18 @@ impl Decoder {
         Ok(false)
     }
 
+    /// Goes on with a line that is only counted, and says whether the chunk has ended before it.
+    #[inline]
+    pub(super) fn continue_ignored(&mut self, chunk: &mut &[u8]) -> Result<bool, DecodeError> {
+        let (piece, end) = split_at(chunk, self.processor.line_end(chunk).0);
+        self.part.take_room(piece.len())?;
+        match end {
+            Some(end) => self.part.end_line(end),
+            None => return Ok(true),
+        }
+        Ok(false)
+    }
+
     /// Goes on where the last chunk has stopped.
     #[inline(never)]
     pub(super) fn resume<'c>(
@@ -57,11 +69,7 @@ impl Decoder {
                     self.continue_data(chunk)?;
                 }
                 State::Ignored => {
-                    let (piece, end) = split_at(chunk, self.processor.line_end(chunk).0);
-                    self.part.take_room(piece.len())?;
-                    if let Some(end) = end {
-                        self.part.end_line(end);
-                    }
+                    self.continue_ignored(chunk)?;
                 }
                 State::Value(field) => {
                     let (piece, end) = split_at(chunk, self.processor.line_end(chunk).0);
@@ -111,30 +119,25 @@ impl Decoder {
     /// known to be.
     #[inline(never)]
     pub(super) fn open_tail(&mut self, tail: &[u8], is_ascii: bool) -> Result<(), DecodeError> {
+        if let [b':', ..] = tail
+            && !self.wants_comments
+        {
+            self.part.open(&self.limits);
+            self.part.state = State::Ignored;
+            return self.part.take_room(tail.len());
+        }
         if tail.len() < HEAD_BYTES {
             // The field is not known for sure: see byte by byte how far it is.
-            let mut rest = tail;
-            while let [first, next @ ..] = rest {
-                match self.part.state {
-                    State::LineStart => {
-                        self.open_part(*first)?;
-                        rest = next;
-                    }
-                    _ => {
-                        self.resume(&mut rest)?;
-                    }
-                }
+            for mut byte in tail.chunks(1) {
+                // Bytes within a line yield nothing.
+                self.poll(&mut byte)?;
             }
             return Ok(());
         }
         let (field, value) = field::split(tail);
         self.open_line(field)?;
         self.part.take_room(tail.len() - value.len())?;
-        if field == Field::Comment && !self.wants_comments {
-            self.part.state = State::Ignored;
-        } else {
-            self.part.open_value(field, &self.limits, &mut self.event)?;
-        }
+        self.part.open_value(field, &self.limits, &mut self.event)?;
         self.part.take_room(value.len())?;
         match self.part.state {
             State::Data => self.event.push_data(value, is_ascii),
