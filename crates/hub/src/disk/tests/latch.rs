@@ -49,7 +49,7 @@ async fn fail_once(seed: u64, skip: u64, count: u64, errno: i32) -> bool {
             assert!(ledger.acknowledged.iter().any(|(o, _)| *o == record.offset.0));
         }
     }
-    if skip % 2 == 0 {
+    if skip.is_multiple_of(2) {
         disk.restart();
     } else {
         disk.end_process();
