@@ -216,10 +216,10 @@ impl Writer {
     }
 
     fn reopen(&mut self) -> Result<(), AppendError> {
+        let active = self.active.as_mut().ok_or(AppendError::Closed)?;
         if self.shared.queue.latched().is_none() {
             return Ok(());
         }
-        let active = self.active.as_mut().ok_or(AppendError::Closed)?;
         let reopened = active.reopen().map_err(|failure| failure.cause);
         self.shared.queue.latch(reopened.as_ref().err().cloned());
         reopened.map_err(|cause| AppendError::Latched { cause })
