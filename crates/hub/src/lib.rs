@@ -1,3 +1,32 @@
-//! The Tidings event hub.
+//! The Tidings event hub as a library.
+//!
+//! ```no_run
+//! use tidings_hub::{config::{Config, Store}, serve::Server, store};
+//!
+//! # async fn hub() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config { store: Store::Memory, ..Config::default() };
+//! let log = store::open(&config).await?;
+//! let server = Server::bind(config, log).await?;
+//! println!("listening on {}", server.url());
+//! server.run(std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod access;
+mod api;
+pub mod config;
+mod conn;
+mod cors;
 pub mod disk;
+mod hub;
+mod metrics;
+mod problem;
+mod query;
+pub mod serve;
+mod slow_write;
+pub mod store;
+mod supervisor;

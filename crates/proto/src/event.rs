@@ -58,6 +58,13 @@ impl EventId {
         }
     }
 
+    /// Takes a text that was decoded from one line, and so has no line end, and no NUL, which the
+    /// decoder has looked for.
+    pub(crate) fn of_line(id: &str) -> Self {
+        debug_assert!(Self::new(id).is_ok());
+        Self((!id.is_empty()).then(|| id.into()))
+    }
+
     /// The text of the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -107,6 +114,12 @@ impl EventName {
             None if name.as_ref() == DEFAULT_NAME => Ok(Self(None)),
             None => Ok(Self(Some(name.into()))),
         }
+    }
+
+    /// Takes a text that was decoded from one line, and so has no line end.
+    pub(crate) fn of_line(name: &str) -> Self {
+        debug_assert!(Self::new(name).is_ok());
+        Self((name != DEFAULT_NAME).then(|| name.into()))
     }
 
     /// The text of the event type.

@@ -54,6 +54,14 @@ impl MemoryLog {
         }
     }
 
+    /// Keeps at most `bytes_max` bytes for followers of the tail that have not woken yet.
+    /// Default 8 MiB.
+    #[must_use]
+    pub fn with_feed_bytes_max(mut self, bytes_max: usize) -> Self {
+        self.feed = Feed::new(bytes_max);
+        self
+    }
+
     fn append_now(&self, batch: Batch) -> Result<Appended, AppendError> {
         let mut state = self.state.write();
         if state.closed {

@@ -6,6 +6,7 @@ mod memory;
 mod retention;
 
 #[cfg(any(test, feature = "contract"))]
+/// The contract of a log, as tests that every log passes.
 pub mod contract;
 
 use std::{fmt, sync::Arc};

@@ -1,0 +1,88 @@
+//! Where events go.
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+/// The topics of a hub, taken from the URL of one of them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The URL of the one topic, for a single event.
+    pub(super) topic_url: Url,
+    /// The hub's `/events`, for batches.
+    pub(super) events_url: Url,
+    /// The topic of the URL and then the others, for batches.
+    pub(super) topics: Vec<String>,
+}
+
+/// Why a URL is not that of a topic.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TargetError {
+    #[error("this is not an absolute URL: {0}")]
+    Url(#[from] url::ParseError),
+    #[error("the URL must be http or https, not {0}")]
+    Scheme(String),
+    #[error(
+        "the path of the URL must be that of a topic, such as /events/rooms/42; this one is {0}"
+    )]
+    NoTopic(String),
+    #[error("the topic in the URL is not UTF-8 when its percent signs are decoded")]
+    NotUtf8,
+    #[error("the URL has a query; give topics and options as arguments instead")]
+    Query,
+}
+
+impl Target {
+    pub(super) fn new(url: &str, more_topics: &[String]) -> Result<Self, TargetError> {
+        let mut topic_url = Url::parse(url)?;
+        if !matches!(topic_url.scheme(), "http" | "https") {
+            return Err(TargetError::Scheme(topic_url.scheme().to_owned()));
+        }
+        if topic_url.query().is_some() {
+            return Err(TargetError::Query);
+        }
+        topic_url.set_fragment(None);
+        let path = topic_url.path();
+        let (base, topic) = path
+            .split_once(EVENTS)
+            .filter(|(_, topic)| !topic.is_empty())
+            .ok_or_else(|| TargetError::NoTopic(path.to_owned()))?;
+        let topic =
+            percent_decode_str(topic).decode_utf8().map_err(|_| TargetError::NotUtf8)?.into_owned();
+        let mut events_url = topic_url.clone();
+        events_url.set_path(&format!("{base}/events"));
+        let topics = std::iter::once(topic).chain(more_topics.iter().cloned()).collect();
+        Ok(Self { topic_url, events_url, topics })
+    }
+}
+
+const EVENTS: &str = "/events/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_and_the_topic_come_from_the_url() {
+        for (url, events_url, topic) in [
+            ("http://h/events/rooms/42", "http://h/events", "rooms/42"),
+            ("https://h:1/hub/events/a%20b%2Fc#x", "https://h:1/hub/events", "a b/c"),
+            ("http://h/events/events/1", "http://h/events", "events/1"),
+            ("http://u:p@h/events/é", "http://u:p@h/events", "é"),
+        ] {
+            let target = Target::new(url, &["more".into()]).unwrap();
+            assert_eq!(target.events_url.as_str(), events_url);
+            assert_eq!(target.topics, [topic, "more"]);
+        }
+    }
+
+    #[test]
+    fn other_urls_are_refused() {
+        let refused = |url| Target::new(url, &[]).unwrap_err();
+        assert_eq!(refused("http://h/rooms/42"), TargetError::NoTopic("/rooms/42".into()));
+        assert_eq!(refused("http://h/events/"), TargetError::NoTopic("/events/".into()));
+        assert_eq!(refused("http://h/events/%ff"), TargetError::NotUtf8);
+        assert_eq!(refused("http://h/events/a?b"), TargetError::Query);
+        assert_eq!(refused("ftp://h/events/a"), TargetError::Scheme("ftp".into()));
+        assert!(matches!(refused("events/a"), TargetError::Url(_)));
+    }
+}

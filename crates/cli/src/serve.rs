@@ -1,0 +1,138 @@
+//! `tidings serve`: runs an event hub.
+
+use std::{io, process::ExitCode};
+
+use tidings_hub::{
+    config::{Config, ConfigError, LogFormat, Options, Store},
+    disk::OpenError,
+    serve::{ServeError, Server},
+    store,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{EnvFilter, filter::FromEnvError};
+
+/// Run an event hub: publish with POST, follow with EventSource.
+///
+/// Without options the hub listens on this machine alone and keeps its history in the directory
+/// tidings-data. Every option can also be set in the environment (TIDINGS_HISTORY_AGE=1d) and in
+/// a TOML file (history_age = "1d").
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Why the hub did not run.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("RUST_LOG is not a list of log levels")]
+    Filter(#[from] FromEnvError),
+    #[error("the runtime could not be started")]
+    Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// Runs until a signal says to leave.
+pub(crate) fn run(args: Args) -> ExitCode {
+    let error = match start(args) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(error) => error,
+    };
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        // Some errors say what their cause says.
+        if !text.contains(&inner.to_string()) {
+            text = format!("{text}: {inner}");
+        }
+        cause = inner.source();
+    }
+    anstream::eprintln!("error: {text}");
+    // 2 is what a command line that is not understood exits with.
+    ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
+}
+
+fn start(args: Args) -> Result<(), Error> {
+    let config = Config::load(args.options, std::env::vars_os())?;
+    log_to_stderr(config.log_format)?;
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(Error::Runtime)?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), Error> {
+    // Before the ready line, so that who reads it can stop the hub at once.
+    let leave = signals().map_err(Error::Runtime)?;
+    let log = store::open(&config).await?;
+    let history = match &config.store {
+        Store::Memory => "memory".to_owned(),
+        Store::Disk { dir, .. } => dir.display().to_string(),
+    };
+    let server = Server::bind(config, log).await?;
+    let (address, url) = (server.address(), server.url());
+    tracing::info!(
+        %address,
+        history,
+        "the hub is ready: publish with `curl -d hello {url}events/news`, \
+         follow with `curl -N {url}events/news`"
+    );
+    server.run(leave).await;
+    tracing::info!("the hub has left");
+    Ok(())
+}
+
+fn log_to_stderr(format: LogFormat) -> Result<(), Error> {
+    let filter =
+        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env()?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => {
+            subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init();
+        }
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.
+fn signals() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (first, heard) = tokio::sync::oneshot::channel();
+    let either = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::spawn(listen(either, first));
+    Ok(async {
+        // The sender sends before it is dropped.
+        let _ = heard.await;
+    })
+}
+
+async fn listen(mut signal: impl AsyncFnMut(), first: tokio::sync::oneshot::Sender<()>) {
+    signal().await;
+    tracing::info!("told to leave: taking no more connections; a second signal ends it at once");
+    // Nobody hears it once the hub is gone.
+    let _ = first.send(());
+    signal().await;
+    std::process::exit(1);
+}
+
+// A connection is an open file, and the limit that shells start with is 1,024.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}

@@ -1,0 +1,90 @@
+//! Bodies of publish requests, in bounded memory and time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    hub::Hub,
+    problem::{Kind, Problem},
+};
+
+/// A whole body, and its share of the memory for publishes under way.
+pub(super) struct Received {
+    pub(super) bytes: Vec<u8>,
+    pub(super) share: OwnedSemaphorePermit,
+}
+
+/// Receives a body of at most the configured size within the configured time.
+pub(super) async fn receive(hub: &Hub, mut body: Body) -> Result<Received, Problem> {
+    let bytes_max = hub.config.limits.body_bytes_max;
+    let deadline = Instant::now() + hub.config.timeouts.body;
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if declared > bytes_max {
+        discard(body).await;
+        return Err(too_large(bytes_max));
+    }
+    let mut share = take(hub, declared)?;
+    let mut bytes = Vec::with_capacity(declared);
+    loop {
+        let Ok(frame) = timeout_at(deadline, body.frame()).await else {
+            let detail = "the body did not arrive in time";
+            return Err(Problem::new(Kind::BodyTimeout, detail).of("body"));
+        };
+        let frame = match frame {
+            None => return Ok(Received { bytes, share }),
+            Some(Err(_)) => {
+                let detail = "the body broke off or is not framed as it must be";
+                return Err(Problem::new(Kind::Malformed, detail).of("body"));
+            }
+            Some(Ok(frame)) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        let len = bytes.len() + data.len();
+        if len > bytes_max {
+            drop(bytes);
+            discard(body).await;
+            return Err(too_large(bytes_max));
+        }
+        let held = share.num_permits();
+        if len > held {
+            share.merge(take(hub, len - held)?);
+        }
+        bytes.extend_from_slice(&data);
+    }
+}
+
+fn take(hub: &Hub, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    hub.publishing.clone().try_acquire_many_owned(bytes).map_err(|_| {
+        Problem::new(Kind::Crowded, "too many bytes are being published at present")
+            .retry_after(hub.config.retry)
+    })
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    let rule = format!("the body has at most {bytes_max} bytes (option --body-bytes-max)");
+    Problem::new(Kind::BodyTooLarge, rule).of("body")
+}
+
+// Closing on a client that is still sending would reset the connection, and the client might
+// never see the answer. What is not read by then is cut off.
+async fn discard(mut body: Body) {
+    let deadline = Instant::now() + DISCARD_TIME_MAX;
+    let mut bytes = 0;
+    while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
+        bytes += frame.data_ref().map_or(0, bytes::Bytes::len);
+        if bytes > DISCARD_BYTES_MAX {
+            return;
+        }
+    }
+}
+
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
+const DISCARD_BYTES_MAX: usize = 16 << 20;

@@ -1,0 +1,145 @@
+//! A draft: an event as a publisher wrote it, before the rules were applied.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tidings_proto::EventName;
+use tidings_server::{
+    frame::RESERVED_PREFIX,
+    record::{NewRecord, PublisherId},
+    topic::Topic,
+};
+
+use crate::{config::Limits, problem::Problem};
+
+/// An event as a publisher wrote it.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) topics: Vec<String>,
+    pub(super) event: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) retry_ms: Option<u64>,
+    pub(super) private: bool,
+    pub(super) data: String,
+}
+
+impl Draft {
+    /// The longest reconnection time that a publisher may set: a day.
+    pub(super) const RETRY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+
+    /// Applies the rules.
+    pub(super) fn check(self, limits: &Limits) -> Result<NewRecord, Problem> {
+        Ok(NewRecord {
+            topics: topics(self.topics, limits)?,
+            event: self.event.map(|event| event_name(event, limits)).transpose()?.flatten(),
+            id: self.id.map(|id| publisher_id(id, limits)).transpose()?,
+            retry: self.retry_ms.map(retry).transpose()?,
+            private: self.private,
+            data: data(self.data, limits)?,
+        })
+    }
+}
+
+/// A topic within the configured limit.
+pub(super) fn topic(name: String, limits: &Limits) -> Result<Topic, Problem> {
+    at_most("topic", name.len(), limits.topic_bytes_max)?;
+    Topic::new(name).map_err(|error| Problem::invalid("topic", error))
+}
+
+fn topics(names: Vec<String>, limits: &Limits) -> Result<SmallVec<[Topic; 1]>, Problem> {
+    if names.is_empty() {
+        return Err(Problem::invalid("topic", "an event needs at least one topic"));
+    }
+    if names.len() > limits.topics_max {
+        let rule = format!("an event has at most {} topics", limits.topics_max);
+        return Err(Problem::invalid("topic", rule));
+    }
+    let mut topics = SmallVec::with_capacity(names.len());
+    for name in names {
+        let topic = topic(name, limits)?;
+        if !topics.contains(&topic) {
+            topics.push(topic);
+        }
+    }
+    Ok(topics)
+}
+
+fn event_name(name: String, limits: &Limits) -> Result<Option<EventName>, Problem> {
+    at_most("event", name.len(), limits.event_type_bytes_max)?;
+    if name.starts_with(RESERVED_PREFIX) {
+        let rule = format!("event types that begin with {RESERVED_PREFIX:?} belong to the hub");
+        return Err(Problem::invalid("event", rule));
+    }
+    let name = EventName::new(name).map_err(|error| Problem::invalid("event", error))?;
+    Ok((!name.is_default()).then_some(name))
+}
+
+fn publisher_id(id: String, limits: &Limits) -> Result<PublisherId, Problem> {
+    at_most("id", id.len(), limits.id_bytes_max)?;
+    PublisherId::new(id).map_err(|error| Problem::invalid("id", error))
+}
+
+fn retry(ms: u64) -> Result<Duration, Problem> {
+    if ms > Draft::RETRY_MS_MAX {
+        let rule = format!("at most {} milliseconds, which is a day", Draft::RETRY_MS_MAX);
+        return Err(Problem::invalid("retry", rule));
+    }
+    Ok(Duration::from_millis(ms))
+}
+
+fn data(data: String, limits: &Limits) -> Result<Box<str>, Problem> {
+    at_most("data", data.len(), limits.data_bytes_max)?;
+    Ok(data.into_boxed_str())
+}
+
+fn at_most(field: &str, bytes: usize, bytes_max: usize) -> Result<(), Problem> {
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    Err(Problem::invalid(field, format!("at most {bytes_max} bytes, this has {bytes}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(change: impl FnOnce(&mut Draft)) -> Result<NewRecord, String> {
+        let mut draft = Draft { topics: vec!["a".into()], ..Draft::default() };
+        change(&mut draft);
+        draft.check(&Limits::default()).map_err(|problem| problem.detail)
+    }
+
+    #[test]
+    fn a_draft_that_keeps_the_rules_is_a_record() {
+        let record = draft(|draft| {
+            draft.topics = vec!["a".into(), "b".into(), "a".into()];
+            draft.event = Some("message".into());
+            draft.id = Some("7".into());
+            draft.retry_ms = Some(1_500);
+        })
+        .unwrap();
+        assert_eq!(record.topics.len(), 2);
+        assert_eq!(record.event, None, "message is the default type");
+        assert_eq!(record.retry, Some(Duration::from_millis(1_500)));
+    }
+
+    #[test]
+    fn each_broken_rule_names_its_field() {
+        let refused = |field: &str, change: fn(&mut Draft)| {
+            let detail = draft(change).unwrap_err();
+            assert!(detail.starts_with(&format!("{field}: ")), "{detail}");
+        };
+        refused("topic", |draft| draft.topics.clear());
+        refused("topic", |draft| draft.topics = (0..101).map(|n| n.to_string()).collect());
+        refused("topic", |draft| draft.topics.push("*".into()));
+        refused("topic", |draft| draft.topics.push("x".repeat(513)));
+        refused("event", |draft| draft.event = Some(String::new()));
+        refused("event", |draft| draft.event = Some("a\nb".into()));
+        refused("event", |draft| draft.event = Some("tidings.gap".into()));
+        refused("event", |draft| draft.event = Some("x".repeat(129)));
+        refused("id", |draft| draft.id = Some("#1".into()));
+        refused("id", |draft| draft.id = Some("x".repeat(257)));
+        refused("retry", |draft| draft.retry_ms = Some(86_400_001));
+        refused("data", |draft| draft.data = "x".repeat((1 << 20) + 1));
+    }
+}

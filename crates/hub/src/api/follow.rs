@@ -1,0 +1,144 @@
+//! Following: `GET /events/{topic…}` and `GET /events?topic=…&pattern=…`.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method, request::Parts};
+use http_body::{Body as HttpBody, Frame};
+use tidings_server::{
+    axum::{LastEventId, stream_headers},
+    body::StreamBody,
+    fanout::Subscribe,
+    frame::{self, Format},
+    matcher::{Filter, Matcher, Pattern},
+    subscription::{OnGap, SubscriptionConfig},
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{accept, draft, topic_of_path};
+use crate::{
+    access::Grant,
+    hub::Hub,
+    problem::{Kind, Problem, jittered},
+    query,
+};
+
+const PARAMETERS: [&str; 5] = ["topic", "pattern", "last_event_id", "on_gap", "cursor"];
+
+/// Opens the stream of the topics and patterns that the request names.
+pub(super) async fn follow(
+    State(hub): State<Hub>,
+    Extension(grant): Extension<Grant>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    let subscribe = subscribe(&hub, grant, &parts)?;
+    let format = subscribe.config.format;
+    if parts.method == Method::HEAD {
+        return Ok((stream_headers(format), Body::empty()).into_response());
+    }
+    let headers = &parts.headers;
+    if hub.is_leaving() {
+        return Ok(come_back(&hub, headers, Kind::Leaving, "the hub is about to stop"));
+    }
+    let Ok(permit) = hub.streams.clone().try_acquire_owned() else {
+        return Ok(come_back(&hub, headers, Kind::Crowded, "too many streams are open"));
+    };
+    let body = StreamBody::new(hub.fanout.subscribe(subscribe));
+    let body = Body::new(Permitted { body, _permit: permit });
+    Ok((stream_headers(format), body).into_response())
+}
+
+/// Tells a follower to come back later: on an event stream by `retry:` and a close, for an
+/// `EventSource` gives up for good on any status but 200.
+pub(super) fn come_back(hub: &Hub, headers: &HeaderMap, kind: Kind, detail: &str) -> Response {
+    match accept::format(headers) {
+        Ok(Format::EventStream) => {
+            let body = frame::refusal(jittered(hub.config.retry));
+            (stream_headers(Format::EventStream), body).into_response()
+        }
+        _ => Problem::new(kind, detail).retry_after(hub.config.retry).into_response(),
+    }
+}
+
+fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Problem> {
+    let mut config = SubscriptionConfig {
+        format: accept::format(&parts.headers)?,
+        retry: hub.config.retry,
+        heartbeat: hub.config.heartbeat,
+        ..SubscriptionConfig::default()
+    };
+    let limits = &hub.config.limits;
+    let exact = |name| draft::topic(name, limits).map(Matcher::Exact);
+    let mut matchers = Vec::new();
+    if let Some(name) = topic_of_path(parts)? {
+        matchers.push(exact(name)?);
+    }
+    for (name, value) in query::parameters(parts.uri.query())? {
+        match name.as_str() {
+            "topic" => matchers.push(exact(value)?),
+            "pattern" => matchers.push(pattern(hub, &value)?),
+            "last_event_id" => {}
+            "on_gap" => {
+                config.on_gap = match value.as_str() {
+                    "oldest" => OnGap::Oldest,
+                    "latest" => OnGap::Latest,
+                    _ => return Err(Problem::invalid("on_gap", "the value is oldest or latest")),
+                };
+            }
+            "cursor" => config.cursors = query::switch(&name, &value)?,
+            _ => return Err(Problem::unknown(&name, &PARAMETERS)),
+        }
+        if matchers.len() > limits.topics_max {
+            let rule =
+                format!("a subscription has at most {} topics and patterns", limits.topics_max);
+            return Err(Problem::invalid("topic", rule));
+        }
+    }
+    if matchers.is_empty() {
+        let rule = "name at least one topic, in the path or as ?topic=, or a ?pattern=";
+        return Err(Problem::invalid("topic", rule));
+    }
+    // Whatever the id is, it is no reason for a refusal: the stream tells of a gap if it cannot
+    // be placed.
+    let start = LastEventId::of(&parts.headers, parts.uri.query()).into_start();
+    Ok(Subscribe { filter: grant.see(Filter::new(matchers)), start, config })
+}
+
+fn pattern(hub: &Hub, source: &str) -> Result<Matcher, Problem> {
+    let bytes_max = hub.config.limits.topic_bytes_max;
+    if source.is_empty() || source.len() > bytes_max {
+        let rule = format!("a pattern has from 1 to {bytes_max} bytes");
+        return Err(Problem::invalid("pattern", rule));
+    }
+    let pattern = Pattern::parse(source, &hub.base);
+    pattern.map(Matcher::Pattern).map_err(|error| Problem::invalid("pattern", error))
+}
+
+/// A stream's body, with its share of the open streams.
+struct Permitted {
+    body: StreamBody,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Permitted {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+}

@@ -1,0 +1,136 @@
+//! The HTTP API: from a request to its answer.
+
+mod accept;
+mod batch;
+mod body;
+mod draft;
+mod follow;
+mod publish;
+mod status;
+mod topics;
+mod web;
+
+use axum::{
+    Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use serde::Serialize;
+use tower::ServiceExt as _;
+
+use crate::{
+    access::{Grant, Visitor},
+    cors,
+    hub::Hub,
+    problem::{Kind, Problem},
+};
+
+/// All that the hub offers.
+pub(crate) fn router(hub: Hub) -> Router {
+    let topic = get(follow::follow).post(publish::event);
+    let mut router = Router::new()
+        .route("/events", get(follow::follow).post(publish::batch))
+        .route("/events/", topic.clone())
+        .route("/events/{*topic}", topic)
+        .route("/topics", get(topics::topics))
+        .route("/healthz", get(status::healthz))
+        .route("/readyz", get(status::readyz))
+        .route("/problems", get(status::problems))
+        .route("/problems/{slug}", get(status::problem))
+        .route("/", get(web::index))
+        .route("/assets/app.js", get(web::script))
+        .route("/assets/style.css", get(web::style));
+    if hub.config.metrics {
+        router = router.route("/metrics", get(status::metrics));
+    }
+    router.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(hub)
+}
+
+/// Answers a request, whatever it asks for: access first, then CORS, then what it is about.
+pub(crate) async fn answer(hub: &Hub, router: Router, request: Request, crowded: bool) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let visitor = match hub.access.check(&parts) {
+        Ok(visitor) => visitor,
+        Err(problem) => {
+            let mut response = problem.into_response();
+            cors::permit(&Visitor::Own, response.headers_mut());
+            return response;
+        }
+    };
+    let mut response = if let Some(preflight) = cors::preflight(&parts) {
+        preflight
+    } else if crowded {
+        turn_away(hub, &parts)
+    } else {
+        parts.extensions.insert(Grant);
+        let options = parts.method == Method::OPTIONS;
+        // Infallible: a router answers everything.
+        let Ok(response) = router.oneshot(Request::from_parts(parts, body)).await;
+        if options { allowed(response) } else { response }
+    };
+    cors::permit(&visitor, response.headers_mut());
+    response
+}
+
+/// The answer to a request on a connection that is one too many.
+fn turn_away(hub: &Hub, parts: &Parts) -> Response {
+    let path = parts.uri.path();
+    let follows =
+        parts.method == Method::GET && (path == "/events" || path.starts_with("/events/"));
+    let detail = "too many connections are open";
+    if follows {
+        return follow::come_back(hub, &parts.headers, Kind::Crowded, detail);
+    }
+    Problem::new(Kind::Crowded, detail).retry_after(hub.config.retry).into_response()
+}
+
+/// Turns the router's refusal of OPTIONS, which names the methods, into an answer.
+fn allowed(refusal: Response) -> Response {
+    if refusal.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return refusal;
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if let Some(allow) = refusal.headers().get(header::ALLOW) {
+        let allow = format!("{},OPTIONS", allow.to_str().unwrap_or_default());
+        response.headers_mut().extend(HeaderValue::try_from(allow).map(|a| (header::ALLOW, a)));
+    }
+    response
+}
+
+async fn not_found(parts: Parts) -> Problem {
+    let path = parts.uri.path();
+    let detail = match path.trim_start_matches('/') {
+        "metrics" => "metrics are switched off (option --metrics)".to_owned(),
+        rest => format!("there is nothing at {path}; a topic's events are at /events/{rest}"),
+    };
+    Problem::new(Kind::NotFound, detail)
+}
+
+async fn method_not_allowed(method: Method) -> Problem {
+    let detail = match method {
+        Method::DELETE => "ending a topic is not offered yet".to_owned(),
+        Method::PUT => "PUT is not offered here; events are published with POST".to_owned(),
+        method => format!("{method} is not offered here"),
+    };
+    Problem::new(Kind::MethodNotAllowed, detail)
+}
+
+/// The topic that the path of `/events/{topic…}` names, if it names one.
+fn topic_of_path(parts: &Parts) -> Result<Option<String>, Problem> {
+    let topic = parts.uri.path().strip_prefix("/events/");
+    topic.map(|topic| crate::query::decode(topic, "topic")).transpose()
+}
+
+/// The media type of the body without its parameters, in lower case.
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+fn json(body: &impl Serialize) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, serde_json::to_string(body).unwrap_or_default()).into_response()
+}

@@ -1,0 +1,152 @@
+//! Publishing: `POST /events/{topic…}` for one event, `POST /events` for a batch.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, Uri, request::Parts};
+use serde_json::json;
+use tidings_server::{
+    cursor::{Cursor, Offset},
+    log::Batch,
+    record::NewRecord,
+};
+
+use super::{batch, body, content_type, draft::Draft, json, topic_of_path};
+use crate::{
+    hub::Hub,
+    problem::{Kind, Problem},
+    query,
+};
+
+const EVENT_STREAM: &str = "text/event-stream";
+const JSON_LINES: &str = "application/x-ndjson";
+const PARAMETERS: [&str; 5] = ["event", "id", "retry", "topic", "private"];
+
+/// Publishes one event: the body is its data.
+pub(super) async fn event(State(hub): State<Hub>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let answer = async {
+        refuse_what_is_not_offered(&parts.headers)?;
+        match content_type(&parts.headers).as_str() {
+            EVENT_STREAM => {
+                let detail = "streamed publishing is not offered yet: publish each event by itself";
+                return Err(Problem::new(Kind::ContentType, detail).of("Content-Type"));
+            }
+            JSON_LINES => {
+                let detail = "a batch goes to /events, where each line names its topic; to \
+                              publish JSON lines as the data of one event, give another type";
+                return Err(Problem::new(Kind::ContentType, detail).of("Content-Type"));
+            }
+            _ => {}
+        }
+        let mut draft = draft(&parts)?;
+        let received = body::receive(&hub, body).await?;
+        draft.data = text(received.bytes, "data")?;
+        let record = draft.check(&hub.config.limits)?;
+        let ids = append(&hub, vec![record]).await?;
+        drop(received.share);
+        Ok(json(&json!({ "id": ids[0] })))
+    };
+    counted(&hub, answer.await)
+}
+
+/// Publishes a batch, all of it or none: a line an event.
+pub(super) async fn batch(State(hub): State<Hub>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let answer = async {
+        refuse_what_is_not_offered(&parts.headers)?;
+        if content_type(&parts.headers) != JSON_LINES {
+            let detail = "a batch is sent as application/x-ndjson; a single event goes to \
+                          /events/{topic}";
+            return Err(Problem::new(Kind::ContentType, detail).of("Content-Type"));
+        }
+        if let Some((name, _)) = query::parameters(parts.uri.query())?.first() {
+            return Err(Problem::unknown(name, &["none: the lines of the body say it all"]));
+        }
+        let received = body::receive(&hub, body).await?;
+        let records = batch::records(&text(received.bytes, "body")?, &hub.config.limits)?;
+        let ids = append(&hub, records).await?;
+        drop(received.share);
+        Ok(json(&json!({ "ids": ids })))
+    };
+    counted(&hub, answer.await)
+}
+
+// Passing over the key would let its sender believe that a retry is safe.
+fn refuse_what_is_not_offered(headers: &HeaderMap) -> Result<(), Problem> {
+    if !headers.contains_key("idempotency-key") {
+        return Ok(());
+    }
+    let detail = "idempotency keys are not offered yet; leave out the header, and mind that a \
+                  publish that is sent again is published again";
+    Err(Problem::new(Kind::NotOffered, detail).of("Idempotency-Key"))
+}
+
+fn draft(parts: &Parts) -> Result<Draft, Problem> {
+    let mut draft = Draft { topics: Vec::from_iter(topic_of_path(parts)?), ..Draft::default() };
+    parameters(&parts.uri, &mut draft)?;
+    Ok(draft)
+}
+
+fn parameters(uri: &Uri, draft: &mut Draft) -> Result<(), Problem> {
+    let mut private = None;
+    for (name, value) in query::parameters(uri.query())? {
+        match name.as_str() {
+            "event" => once(&name, &mut draft.event, value)?,
+            "id" => once(&name, &mut draft.id, value)?,
+            "retry" => {
+                let ms = value.parse().map_err(|_| {
+                    Problem::invalid("retry", "a whole number of milliseconds in digits")
+                })?;
+                once(&name, &mut draft.retry_ms, ms)?;
+            }
+            "topic" => draft.topics.push(value),
+            "private" => once(&name, &mut private, query::switch(&name, &value)?)?,
+            "ephemeral" => {
+                let detail = "ephemeral events are not offered yet";
+                return Err(Problem::new(Kind::NotOffered, detail).of("ephemeral"));
+            }
+            _ => return Err(Problem::unknown(&name, &PARAMETERS)),
+        }
+    }
+    draft.private = private.unwrap_or(false);
+    Ok(())
+}
+
+fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), Problem> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Problem::invalid(name, "it may be given only once")),
+    }
+}
+
+fn text(bytes: Vec<u8>, field: &str) -> Result<String, Problem> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let detail = format!("{field}: not UTF-8 at byte {at}; encode binary data, as base64 does");
+        Problem::new(Kind::Malformed, detail).of(field)
+    })
+}
+
+/// Appends the records and answers their ids, once they are durable.
+async fn append(hub: &Hub, records: Vec<NewRecord>) -> Result<Vec<String>, Problem> {
+    let given: Vec<_> =
+        records.iter().map(|record| record.id.as_ref().map(|id| id.as_str().to_owned())).collect();
+    let started = Instant::now();
+    let appended = hub.log.append(Batch::new(records)).await.inspect_err(|error| {
+        tracing::warn!(%error, "a publish was not acknowledged");
+    })?;
+    hub.metrics.appended(given.len(), started.elapsed());
+    // The records of a batch stand side by side.
+    let offsets = (appended.first.0..).map(Offset);
+    let cursor = |offset| Cursor { epoch: appended.epoch, offset }.to_string();
+    Ok(given.into_iter().zip(offsets).map(|(id, o)| id.unwrap_or_else(|| cursor(o))).collect())
+}
+
+fn counted(hub: &Hub, answer: Result<Response, Problem>) -> Response {
+    hub.metrics.published(answer.as_ref().map_or_else(|problem| problem.kind.slug(), |_| "ok"));
+    answer.unwrap_or_else(IntoResponse::into_response)
+}

@@ -1,0 +1,62 @@
+//! `GET /topics`: the topics that have events, by name, a page at a time.
+
+use axum::{extract::State, response::Response};
+use http::Uri;
+use serde::Serialize;
+use tidings_server::cursor::Cursor;
+
+use super::json;
+use crate::{hub::Hub, problem::Problem, query};
+
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+pub(super) async fn topics(State(hub): State<Hub>, uri: Uri) -> Result<Response, Problem> {
+    let mut after = None;
+    let mut limit = LIMIT_DEFAULT;
+    for (name, value) in query::parameters(uri.query())? {
+        match name.as_str() {
+            "after" => after = Some(value),
+            "limit" => {
+                let number = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+                limit = number.ok_or_else(|| {
+                    Problem::invalid("limit", format!("a whole number from 1 to {LIMIT_MAX}"))
+                })?;
+            }
+            _ => return Err(Problem::unknown(&name, &["after", "limit"])),
+        }
+    }
+    // One more than asked for tells whether there is a next page.
+    let mut found = hub.log.topics(after.as_deref(), limit + 1);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = if more { found.last().map(|last| last.topic.to_string()) } else { None };
+    let epoch = hub.log.bounds().epoch;
+    let topics = found
+        .iter()
+        .map(|summary| Topic {
+            topic: summary.topic.as_str(),
+            records: summary.records,
+            subscribers: hub.fanout.topic_subscribers(&summary.topic),
+            last_id: Cursor { epoch, offset: summary.last }.to_string(),
+        })
+        .collect();
+    Ok(json(&Page { topics, next }))
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    topics: Vec<Topic<'a>>,
+    /// What to give as `after` for the next page.
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Topic<'a> {
+    topic: &'a str,
+    records: usize,
+    /// Those who follow it by its name.
+    subscribers: usize,
+    /// The cursor after its newest event.
+    last_id: String,
+}

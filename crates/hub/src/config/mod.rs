@@ -1,0 +1,257 @@
+//! Configuration: every option of the hub, its default, and where a value may come from.
+//!
+//! ```text
+//! --heartbeat 10s             ┐
+//! TIDINGS_HEARTBEAT=10s       ├→ one parser (clap) → Options → merged → Config
+//! heartbeat = "10s"  (TOML)   ┘
+//! ```
+//!
+//! A flag wins over the environment, the environment over the file, and the file over the
+//! default. All three are read by the same parser: an option has one name and one rule.
+
+mod error;
+mod options;
+mod source;
+mod value;
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+
+use tidings_server::log::{MemoryLog, Retention};
+use url::Url;
+
+pub use self::{
+    error::{ConfigError, Origin},
+    options::Options,
+    value::{CorsOrigin, Durability, Listen, LogFormat, ValueError},
+};
+
+/// How a hub runs. The fields are what `tidings serve --help` describes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The address to listen on; port 0 picks a free one. Default 127.0.0.1:8080.
+    pub listen: SocketAddr,
+    /// Where the history is kept. Default: on disk in `./tidings-data`.
+    pub store: Store,
+    /// How much history is kept. Default 1,000,000 events, 1 GiB (in memory 64 MiB), 7 days.
+    pub retention: Retention,
+    /// How long a stream may be silent before a heartbeat. Default 15 s.
+    pub heartbeat: Duration,
+    /// The reconnection time that a stream opens with. Default 3 s.
+    pub retry: Duration,
+    /// Bytes of recent events that live subscribers share. Default 64 MiB.
+    pub tail_bytes_max: usize,
+    /// What a request, and all of them together, may ask for.
+    pub limits: Limits,
+    /// How long the hub waits for its peers.
+    pub timeouts: Timeouts,
+    /// The other origins whose pages may use the hub. Default none.
+    pub cors_origins: Vec<CorsOrigin>,
+    /// The URL that the outside world knows the hub by, if it is not the listen address.
+    pub public_url: Option<Url>,
+    /// Whether to serve everybody who can connect, whatever the address and the `Host`.
+    pub insecure_open: bool,
+    /// Whether `/metrics` is served. Default true.
+    pub metrics: bool,
+    /// How the program writes its log. Default text.
+    pub log_format: LogFormat,
+}
+
+/// Where the history is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// In the process, gone with it.
+    Memory,
+    /// In files.
+    Disk {
+        /// The directory.
+        dir: PathBuf,
+        /// When a publish counts as durable.
+        durability: Durability,
+        /// Whether to begin a new epoch though nothing seems lost: for a restored backup.
+        new_epoch: bool,
+    },
+}
+
+/// What a request, and all of them together, may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a topic or a pattern. Default and most 512.
+    pub topic_bytes_max: usize,
+    /// Bytes of a publisher's id. Default and most 256.
+    pub id_bytes_max: usize,
+    /// Bytes of an event type. Default 128.
+    pub event_type_bytes_max: usize,
+    /// Bytes of an event's data. Default 1 MiB.
+    pub data_bytes_max: usize,
+    /// Bytes of a publish request's body. Default 1 MiB.
+    pub body_bytes_max: usize,
+    /// Events of a batch. Default 1,000.
+    pub batch_events_max: usize,
+    /// Topics and patterns of a subscription, and topics of an event. Default 100.
+    pub topics_max: usize,
+    /// Bytes of all publish bodies that are being received or appended. Default 256 MiB.
+    pub publishing_bytes_max: usize,
+    /// Open connections. Default 100,000, each about 20 KiB.
+    pub connections_max: usize,
+    /// Open event streams. Default 100,000.
+    pub subscribers_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            topic_bytes_max: 512,
+            id_bytes_max: 256,
+            event_type_bytes_max: 128,
+            data_bytes_max: 1 << 20,
+            body_bytes_max: 1 << 20,
+            batch_events_max: 1_000,
+            topics_max: 100,
+            publishing_bytes_max: 256 << 20,
+            connections_max: 100_000,
+            subscribers_max: 100_000,
+        }
+    }
+}
+
+/// How long the hub waits for its peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a request's head, and for the next request of an idle connection. Default 30 s.
+    pub header: Duration,
+    /// For a publish request's whole body. Default 30 s.
+    pub body: Duration,
+    /// For a connection to take a single byte that waits for it. Default 60 s.
+    pub slow_write: Duration,
+    /// For everything to end once the hub is told to leave. Default 30 s.
+    pub drain: Duration,
+    /// Over how long leaving subscribers spread their reconnects. Default 10 s.
+    pub retry_spread: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(30),
+            body: Duration::from_secs(30),
+            slow_write: Duration::from_secs(60),
+            drain: Duration::from_secs(30),
+            retry_spread: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            store: Store::Disk {
+                dir: PathBuf::from("tidings-data"),
+                durability: Durability::Fsync,
+                new_epoch: false,
+            },
+            retention: Retention::default(),
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(3),
+            tail_bytes_max: 64 << 20,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            cors_origins: Vec::new(),
+            public_url: None,
+            insecure_open: false,
+            metrics: true,
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration: `flags` over `environment` over the file that they name.
+    ///
+    /// Of the environment, the variables that begin with `TIDINGS_` and are not empty count.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the option, where it came from and the rule; the operator's to mend.
+    pub fn load(
+        flags: Options,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut options = flags.or(source::environment(environment)?);
+        if let Some(path) = options.config.take() {
+            options = options.or(source::file(&path)?);
+        }
+        Self::try_from(options)
+    }
+}
+
+impl TryFrom<Options> for Config {
+    type Error = ConfigError;
+
+    fn try_from(options: Options) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let (limits, timeouts) = (default.limits, default.timeouts);
+        let memory = options.memory.unwrap_or(false);
+        if memory && options.data.is_some() {
+            return Err(ConfigError::Conflict { one: "memory", other: "data" });
+        }
+        let store = if memory {
+            Store::Memory
+        } else {
+            Store::Disk {
+                dir: options.data.unwrap_or_else(|| PathBuf::from("tidings-data")),
+                durability: options.durability.unwrap_or(Durability::Fsync),
+                new_epoch: options.new_epoch.unwrap_or(false),
+            }
+        };
+        let history_bytes_default =
+            if memory { MemoryLog::BYTES_MAX_DEFAULT } else { default.retention.bytes_max };
+        let listen = options.listen.map_or(default.listen, |listen| listen.0);
+        let insecure_open = options.insecure_open.unwrap_or(false);
+        if !listen.ip().is_loopback() && !insecure_open {
+            return Err(ConfigError::Exposed { listen });
+        }
+        Ok(Self {
+            listen,
+            store,
+            retention: Retention {
+                records_max: options.history_events.unwrap_or(default.retention.records_max),
+                bytes_max: options.history_bytes.map_or(history_bytes_default, |n| n as u64),
+                age_max: options.history_age.unwrap_or(default.retention.age_max),
+            },
+            heartbeat: options.heartbeat.unwrap_or(default.heartbeat),
+            retry: options.retry.unwrap_or(default.retry),
+            tail_bytes_max: options.tail_bytes.unwrap_or(default.tail_bytes_max),
+            limits: Limits {
+                topic_bytes_max: options.topic_bytes_max.unwrap_or(limits.topic_bytes_max),
+                id_bytes_max: options.id_bytes_max.unwrap_or(limits.id_bytes_max),
+                event_type_bytes_max: options
+                    .event_type_bytes_max
+                    .unwrap_or(limits.event_type_bytes_max),
+                data_bytes_max: options.data_bytes_max.unwrap_or(limits.data_bytes_max),
+                body_bytes_max: options.body_bytes_max.unwrap_or(limits.body_bytes_max),
+                batch_events_max: options.batch_events_max.unwrap_or(limits.batch_events_max),
+                topics_max: options.topics_max.unwrap_or(limits.topics_max),
+                publishing_bytes_max: options
+                    .publishing_bytes_max
+                    .unwrap_or(limits.publishing_bytes_max),
+                connections_max: options.connections_max.unwrap_or(limits.connections_max),
+                subscribers_max: options.subscribers_max.unwrap_or(limits.subscribers_max),
+            },
+            timeouts: Timeouts {
+                header: options.header_timeout.unwrap_or(timeouts.header),
+                body: options.body_timeout.unwrap_or(timeouts.body),
+                slow_write: options.slow_write_timeout.unwrap_or(timeouts.slow_write),
+                drain: options.drain.unwrap_or(timeouts.drain),
+                retry_spread: options.retry_spread.unwrap_or(timeouts.retry_spread),
+            },
+            cors_origins: options.cors_origin.unwrap_or_default(),
+            public_url: options.public_url,
+            insecure_open,
+            metrics: options.metrics.unwrap_or(default.metrics),
+            log_format: options.log_format.unwrap_or(default.log_format),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

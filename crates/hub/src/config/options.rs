@@ -1,0 +1,189 @@
+//! The options as they are written: each may be absent.
+
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+use super::value::{CorsOrigin, Durability, Listen, LogFormat, base_url, count, duration, size};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const MIB: usize = 1 << 20;
+const TIB: usize = 1 << 40;
+
+macro_rules! options {
+    ($($(#[$attribute:meta])* $name:ident: $type:ty,)*) => {
+        /// What the operator set, by flags, environment or file.
+        ///
+        /// The texts are the program's help, and the names also those of the environment
+        /// (`TIDINGS_HISTORY_AGE`) and the file (`history_age`).
+        #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+        pub struct Options {
+            $($(#[$attribute])* pub $name: Option<$type>,)*
+        }
+
+        impl Options {
+            /// These options, and where one is not set, the other's.
+            #[must_use]
+            pub fn or(self, other: Self) -> Self {
+                Self { $($name: self.$name.or(other.$name),)* }
+            }
+        }
+    };
+}
+
+options! {
+    /// Read options from this TOML file. A flag wins over the environment, and the environment
+    /// over the file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+
+    /// Listen on this address. Port 0 picks a free port, which the log names. Addresses that
+    /// other machines can reach need --insecure-open [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Listen,
+
+    /// Keep the history in this directory, which is made if it is missing
+    /// [default: tidings-data].
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+
+    /// Keep the history in memory alone: it is gone when the hub stops.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    memory: bool,
+
+    /// Answer a publish once the event is on the disk (fsync), or once the operating system has
+    /// it (os), which is faster and loses the newest events when the machine fails
+    /// [default: fsync].
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    durability: Durability,
+
+    /// Begin a new epoch: after a backup was restored, so that ids of the events lost since are
+    /// never mistaken for others.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    new_epoch: bool,
+
+    /// Keep at most this many events [default: 1000000].
+    #[arg(long, value_name = "COUNT", value_parser = count(1..=u32::MAX as usize))]
+    history_events: usize,
+
+    /// Keep at most this many bytes of events [default: 1GiB, with --memory 64MiB].
+    #[arg(long, value_name = "SIZE", value_parser = size(MIB..=64 * TIB))]
+    history_bytes: usize,
+
+    /// Keep events for at most this long [default: 7d].
+    #[arg(long, value_name = "DURATION", value_parser = duration(SECOND..=CENTURY))]
+    history_age: Duration,
+
+    /// Share at most this many bytes of recent events among live subscribers; who is further
+    /// behind reads from the history [default: 64MiB].
+    #[arg(long, value_name = "SIZE", value_parser = size(MIB..=TIB))]
+    tail_bytes: usize,
+
+    /// Send a heartbeat on a stream that was silent for this long. Keep it below the idle
+    /// timeout of every proxy in front [default: 15s].
+    #[arg(long, value_name = "DURATION", value_parser = duration(SECOND..=HOUR))]
+    heartbeat: Duration,
+
+    /// Tell subscribers to wait this long before they reconnect [default: 3s].
+    #[arg(long, value_name = "DURATION", value_parser = duration(MS..=HOUR))]
+    retry: Duration,
+
+    /// Let pages of this origin publish and follow, with credentials. Give it once for each
+    /// origin, or '*' for every origin, without credentials [default: none].
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    cors_origin: Vec<CorsOrigin>,
+
+    /// The URL that the hub is known by outside, for instance behind a proxy. Its host is
+    /// answered to, its origin may use the hub, and URL Patterns are resolved against it
+    /// [default: the listen address].
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    public_url: Url,
+
+    /// Serve everybody who can connect, on any address and under any host name, though the hub
+    /// has no keys. Pages of other origins are refused all the same.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    insecure_open: bool,
+
+    /// Serve Prometheus metrics at /metrics [default: true].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    metrics: bool,
+
+    /// Refuse topics and patterns that are longer than this, in bytes [default: 512].
+    #[arg(long, value_name = "SIZE", value_parser = size(1..=512))]
+    topic_bytes_max: usize,
+
+    /// Refuse publishers' ids that are longer than this, in bytes [default: 256].
+    #[arg(long, value_name = "SIZE", value_parser = size(1..=256))]
+    id_bytes_max: usize,
+
+    /// Refuse event types that are longer than this, in bytes [default: 128].
+    #[arg(long, value_name = "SIZE", value_parser = size(1..=4_096))]
+    event_type_bytes_max: usize,
+
+    /// Refuse events with more data than this [default: 1MiB].
+    #[arg(long, value_name = "SIZE", value_parser = size(1..=16 * MIB))]
+    data_bytes_max: usize,
+
+    /// Refuse publish requests with a larger body than this [default: 1MiB].
+    #[arg(long, value_name = "SIZE", value_parser = size(1..=64 * MIB))]
+    body_bytes_max: usize,
+
+    /// Refuse batches of more events than this [default: 1000].
+    #[arg(long, value_name = "COUNT", value_parser = count(1..=10_000))]
+    batch_events_max: usize,
+
+    /// Refuse subscriptions to more topics and patterns than this, and events with more topics
+    /// [default: 100].
+    #[arg(long, value_name = "COUNT", value_parser = count(1..=1_000))]
+    topics_max: usize,
+
+    /// Ask publishers to come back later while the publishes under way hold more than this
+    /// [default: 256MiB].
+    #[arg(long, value_name = "SIZE", value_parser = size(MIB..=TIB))]
+    publishing_bytes_max: usize,
+
+    /// Ask clients to come back later while more connections than this are open
+    /// [default: 100000].
+    #[arg(long, value_name = "COUNT", value_parser = count(1..=10_000_000))]
+    connections_max: usize,
+
+    /// Ask subscribers to come back later while more streams than this are open
+    /// [default: 100000].
+    #[arg(long, value_name = "COUNT", value_parser = count(1..=10_000_000))]
+    subscribers_max: usize,
+
+    /// Close a connection that takes longer than this to send the head of a request, or that is
+    /// idle for longer [default: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = duration(100 * MS..=HOUR))]
+    header_timeout: Duration,
+
+    /// Refuse a publish whose body takes longer than this to arrive [default: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = duration(100 * MS..=HOUR))]
+    body_timeout: Duration,
+
+    /// Close a connection that took nothing for this long while something waited for it
+    /// [default: 60s].
+    #[arg(long, value_name = "DURATION", value_parser = duration(100 * MS..=HOUR))]
+    slow_write_timeout: Duration,
+
+    /// When told to leave, be gone within this time [default: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = duration(100 * MS..=HOUR))]
+    drain: Duration,
+
+    /// When leaving, tell each subscriber a moment of its own within this time to reconnect, so
+    /// that they do not all come at once [default: 10s].
+    #[arg(long, value_name = "DURATION", value_parser = duration(MS..=HOUR))]
+    retry_spread: Duration,
+
+    /// Write the log as text for people, or as JSON, an object a line. RUST_LOG chooses what is
+    /// logged [default: text].
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log_format: LogFormat,
+}

@@ -1,0 +1,130 @@
+use std::io::Write as _;
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Program {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn flags(arguments: &[&str]) -> Options {
+    Program::try_parse_from([&["tidings"], arguments].concat()).unwrap().options
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn load_file(text: &str) -> Result<Config, ConfigError> {
+    let file = file(text);
+    Config::load(flags(&["--config", file.path().to_str().unwrap()]), [])
+}
+
+#[test]
+fn without_anything_set_the_defaults_hold() {
+    assert_eq!(Config::load(Options::default(), []).unwrap(), Config::default());
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let file = file("heartbeat = '1s'\nretry = '1s'\ndrain = '1s'\ncors_origin = ['http://file']");
+    let path = file.path().to_str().unwrap();
+    let config = Config::load(
+        flags(&["--heartbeat", "3s", "--cors-origin", "https://flag.example:443"]),
+        variables(&[
+            ("TIDINGS_CONFIG", path),
+            ("TIDINGS_HEARTBEAT", "2s"),
+            ("TIDINGS_RETRY", "2s"),
+            ("TIDINGS_CORS_ORIGIN", "http://env,http://other"),
+            ("TIDINGS_DATA", ""),
+            ("HEARTBEAT", "9s"),
+        ]),
+    )
+    .unwrap();
+    let seconds = [config.heartbeat, config.retry, config.timeouts.drain].map(|d| d.as_secs());
+    assert_eq!(seconds, [3, 2, 1]);
+    assert_eq!(config.cors_origins, [CorsOrigin::Exact("https://flag.example".into())]);
+}
+
+#[test]
+fn a_file_is_written_as_one_would_write_it() {
+    let config = load_file(
+        "listen = 'localhost:0'\nmemory = true\nhistory_events = 10\nhistory_bytes = '2 MiB'\n\
+         durability = 'os'\nhistory-age = '7d'\nmetrics = false\n\
+         cors_origin = ['https://a.example', 'https://b.example']\n",
+    )
+    .unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(config.store, Store::Memory);
+    assert_eq!(config.retention.records_max, 10);
+    assert_eq!(config.retention.bytes_max, 2 << 20);
+    assert!(!config.metrics);
+    assert_eq!(config.cors_origins.len(), 2);
+}
+
+#[test]
+fn names_that_no_option_has_are_refused_with_the_nearest() {
+    let error = load_file("hartbeat = '1s'").unwrap_err().to_string();
+    assert!(
+        error.contains("has hartbeat") && error.ends_with("did you mean heartbeat?"),
+        "{error}"
+    );
+    let error = Config::load(Options::default(), variables(&[("TIDINGS_LISTN", "x")])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the environment has TIDINGS_LISTN, which no option is called; \
+         did you mean TIDINGS_LISTEN?"
+    );
+    let error = Config::load(Options::default(), variables(&[("TIDINGS_Listen", "x")]));
+    assert!(matches!(error, Err(ConfigError::Unknown { .. })));
+    assert!(matches!(load_file("config = 'other'"), Err(ConfigError::Unknown { .. })));
+}
+
+#[test]
+fn bad_values_name_the_option_its_origin_and_the_rule() {
+    let error = Config::load(Options::default(), variables(&[("TIDINGS_HEARTBEAT", "15")]));
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "TIDINGS_HEARTBEAT = \"15\" in the environment: a duration is a number with a unit, \
+         such as 500ms, 15s, 5m, 12h or 7d"
+    );
+    for (text, rule) in [
+        ("durability = 'sometimes'", "the value must be fsync or os"),
+        ("topic_bytes_max = 513", "the number must be from 1 to 512"),
+        ("heartbeat = '2h'", "the duration must be from 1s to 1h"),
+        ("listen = '8080'", "an address is an IP address and a port"),
+        ("cors_origin = 'example.com'", "an origin is a scheme and a host"),
+        ("cors_origin = 'https://example.com/path'", "an origin is a scheme and a host"),
+        ("public_url = 'ftp://x'", "must begin with http://"),
+        ("history_bytes = '64 mib'", "a size is a number of bytes"),
+        ("retry = 1.5", "must be a string, a whole number"),
+    ] {
+        let error = load_file(text).unwrap_err().to_string();
+        let option = text.split(' ').next().unwrap();
+        assert!(error.starts_with(option) && error.contains(rule), "{text}: {error}");
+    }
+    assert!(matches!(load_file("a = ["), Err(ConfigError::NotToml { .. })));
+}
+
+#[test]
+fn an_address_that_others_can_reach_must_be_wanted() {
+    let error = Config::load(flags(&["--listen", "0.0.0.0:80"]), []).unwrap_err();
+    assert!(error.to_string().contains("--insecure-open"), "{error}");
+    assert!(Config::load(flags(&["--listen", "[::1]:80"]), []).is_ok());
+    assert!(Config::load(flags(&["--listen", "0.0.0.0:80", "--insecure-open"]), []).is_ok());
+    assert!(Config::load(flags(&["--memory", "--data", "x"]), []).is_err());
+}
+
+#[test]
+fn memory_keeps_less_by_default() {
+    assert_eq!(Config::load(flags(&["--memory"]), []).unwrap().retention.bytes_max, 64 << 20);
+}

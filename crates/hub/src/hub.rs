@@ -1,0 +1,57 @@
+//! What all requests share.
+
+use std::{ops::Deref, sync::Arc};
+
+use tidings_server::{fanout::Fanout, log::SharedLog};
+use tokio::sync::{Semaphore, watch};
+use url::Url;
+
+use crate::{access::Access, config::Config, metrics::Metrics};
+
+/// A handle on what all requests share.
+#[derive(Clone)]
+pub(crate) struct Hub(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) log: SharedLog,
+    pub(crate) fanout: Fanout,
+    pub(crate) metrics: Metrics,
+    pub(crate) access: Access,
+    /// What URL Patterns are resolved against.
+    pub(crate) base: Url,
+    /// A permit for each byte of the publishes under way.
+    pub(crate) publishing: Arc<Semaphore>,
+    /// A permit for each open stream.
+    pub(crate) streams: Arc<Semaphore>,
+    /// True once the hub is to leave.
+    pub(crate) leaving: watch::Sender<bool>,
+}
+
+impl Hub {
+    pub(crate) fn new(config: Config, log: SharedLog, fanout: Fanout, base: Url) -> Self {
+        Self(Arc::new(Shared {
+            metrics: Metrics::new(&log, &fanout),
+            access: Access::new(&config),
+            publishing: Arc::new(Semaphore::new(config.limits.publishing_bytes_max)),
+            streams: Arc::new(Semaphore::new(config.limits.subscribers_max)),
+            leaving: watch::Sender::new(false),
+            config,
+            log,
+            fanout,
+            base,
+        }))
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
+    }
+}
+
+impl Deref for Hub {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

@@ -1,0 +1,190 @@
+//! The service: listens, serves, and leaves in good order.
+//!
+//! ```text
+//! listener ──► conn::serve ──► api::answer ──► access, CORS ──► publish │ follow │ …
+//!                  │                                              │          │
+//!             SlowWrite(TcpStream)                            Log::append  Fanout::subscribe
+//! ```
+//!
+//! A request is answered from its head by `api::answer`, whatever carries it; a stream's bytes
+//! come from the fan-out's subscriber alone. So another way to write to plain HTTP/1.1 sockets
+//! takes the place of `conn::serve` and nothing else.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use tidings_server::{
+    fanout::{Fanout, FanoutConfig},
+    log::SharedLog,
+};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, sleep, timeout_at},
+};
+use url::Url;
+
+use crate::{api, config::Config, conn, hub::Hub, supervisor};
+
+/// A hub that is bound to its address.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    hub: Hub,
+}
+
+/// Why a hub could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address could not be listened on. The operator's to mend.
+    #[error("the address {address} could not be listened on")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl Server {
+    // A new subscriber costs about 40 µs of a core: at this pace returning ones do not crowd.
+    const LEAVE_PER_SECOND: u32 = 5_000;
+    // Beyond the limit, so many connections are told to come back; more are closed unheard.
+    const CROWDED_MAX: usize = 256;
+
+    /// Listens on the configured address and follows the log.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`] if the address is taken or not this machine's.
+    pub async fn bind(config: Config, log: SharedLog) -> Result<Self, ServeError> {
+        let listen_error = |cause| ServeError::Listen { address: config.listen, cause };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let base = config.public_url.clone().unwrap_or_else(|| url_of(address));
+        let tail = FanoutConfig { tail_bytes_max: config.tail_bytes_max, ..Default::default() };
+        let fanout = Fanout::start(log.clone(), tail);
+        Ok(Self { listener, address, hub: Hub::new(config, log, fanout, base) })
+    }
+
+    /// The address that is listened on, with its actual port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL under which this machine reaches the hub.
+    pub fn url(&self) -> Url {
+        url_of(self.address)
+    }
+
+    /// Serves until `leave` is ready, then leaves within the drain time: takes no more
+    /// connections, sends its subscribers away in their turn, finishes the publishes under way
+    /// and closes the log.
+    pub async fn run(self, leave: impl Future<Output = ()>) {
+        let Self { listener, hub, .. } = self;
+        let supervisor = tokio::spawn(supervisor::run(hub.log.clone()));
+        let mut connections = JoinSet::new();
+        tokio::select! {
+            () = leave => {}
+            () = accept(&listener, &hub, &mut connections) => {}
+        }
+        drop(listener);
+        hub.leaving.send_replace(true);
+        drain(&hub, connections).await;
+        supervisor.abort();
+    }
+}
+
+async fn drain(hub: &Hub, mut connections: JoinSet<()>) {
+    let timeouts = &hub.config.timeouts;
+    let deadline = Instant::now() + timeouts.drain;
+    let subscribers = u32::try_from(hub.fanout.stats().subscribers).unwrap_or(u32::MAX);
+    let pace = Duration::from_secs(1) * subscribers / Server::LEAVE_PER_SECOND;
+    hub.fanout.drain(pace.min(timeouts.drain.mul_f64(0.7)), timeouts.retry_spread);
+    // The last tenth is the log's.
+    let all_gone = async { while connections.join_next().await.is_some() {} };
+    if timeout_at(deadline - timeouts.drain / 10, all_gone).await.is_err() {
+        tracing::warn!(connections = connections.len(), "closing connections that did not end");
+        connections.shutdown().await;
+    }
+    if timeout_at(deadline, hub.log.close()).await.is_err() {
+        tracing::error!("the log did not close in time");
+    }
+}
+
+/// Takes connections for as long as it is polled.
+async fn accept(listener: &TcpListener, hub: &Hub, connections: &mut JoinSet<()>) {
+    let router = api::router(hub.clone());
+    let connections_max = hub.config.limits.connections_max;
+    let mut trouble = Trouble::default();
+    loop {
+        hub.metrics.connections.set(connections.len() as i64);
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                trouble.over();
+                let open = connections.len();
+                let crowded = open >= connections_max;
+                if crowded {
+                    hub.metrics.connections_refused.inc();
+                }
+                if open < connections_max.saturating_add(Server::CROWDED_MAX) {
+                    connections.spawn(conn::serve(stream, hub.clone(), router.clone(), crowded));
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => trouble.wait(&error).await,
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// A listener that cannot accept, most often for want of file descriptors.
+#[derive(Default)]
+struct Trouble {
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    // Until a connection ends there is nothing to win by trying faster.
+    const PAUSE: Duration = Duration::from_millis(100);
+    const TELL_EVERY: Duration = Duration::from_secs(10);
+
+    async fn wait(&mut self, error: &io::Error) {
+        if self.told.is_none_or(|told| told.elapsed() >= Self::TELL_EVERY) {
+            tracing::error!(%error, "no connection can be accepted at present; trying on");
+            self.told = Some(Instant::now());
+        }
+        sleep(Self::PAUSE).await;
+    }
+
+    fn over(&mut self) {
+        self.told = None;
+    }
+}
+
+fn url_of(address: SocketAddr) -> Url {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    Url::parse(&format!("http://{host}:{}/", address.port())).expect("an address makes a URL")
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}

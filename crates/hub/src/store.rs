@@ -1,0 +1,34 @@
+//! The store: opens the log that the configuration names.
+
+use std::sync::Arc;
+
+use tidings_server::log::{MemoryLog, SharedLog};
+
+use crate::{
+    config::{Config, Durability, Store},
+    disk::{self, DiskLog, OpenError},
+};
+
+/// Opens the log that the configuration names.
+///
+/// # Errors
+/// [`OpenError`] says what is wrong with the directory; it is the operator's to mend.
+pub async fn open(config: &Config) -> Result<SharedLog, OpenError> {
+    match &config.store {
+        Store::Memory => Ok(Arc::new(MemoryLog::new(config.retention, rand::random()))),
+        Store::Disk { dir, durability, new_epoch } => {
+            let mut options = disk::Options::new(dir);
+            options.retention = config.retention;
+            options.durability = match durability {
+                Durability::Fsync => disk::Durability::Fsync,
+                Durability::Os => disk::Durability::Os,
+            };
+            options.new_epoch = *new_epoch;
+            let opening = tokio::task::spawn_blocking(|| DiskLog::open(options));
+            opening
+                .await
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+                .map(|log| Arc::new(log) as SharedLog)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The supervisor: brings a latched log back.
+
+use std::time::Duration;
+
+use tidings_server::log::SharedLog;
+use tokio::time::sleep;
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// Reopens the log whenever a failed write has latched it, until the task is aborted.
+pub(crate) async fn run(log: SharedLog) {
+    loop {
+        let Some(cause) = log.state().latched else {
+            sleep(LOOK_EVERY).await;
+            continue;
+        };
+        tracing::error!(%cause, "the log takes no events after a failed write; trying to reopen it");
+        reopen(&log).await;
+        tracing::info!("the log takes events again");
+    }
+}
+
+async fn reopen(log: &SharedLog) {
+    let mut wait = LOOK_EVERY;
+    let mut told = String::new();
+    while let Err(error) = log.reopen().await {
+        // The same failure again is no news.
+        let text = error.to_string();
+        if text != told {
+            tracing::warn!(%error, "the log could not be reopened yet");
+            told = text;
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(BACKOFF_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    };
+
+    use futures_core::future::BoxFuture;
+    use tidings_server::{cursor::Offset, log::*, matcher::Filter, record::PublisherId};
+
+    use super::*;
+
+    /// A latched log that needs three tries to be reopened.
+    struct Stubborn {
+        inner: MemoryLog,
+        tries: AtomicU32,
+    }
+
+    impl Log for Stubborn {
+        fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
+            self.inner.append(batch)
+        }
+        fn read<'a>(
+            &'a self,
+            after: Offset,
+            filter: &'a Filter,
+            limits: ReadLimits,
+        ) -> BoxFuture<'a, Result<Read, ReadError>> {
+            self.inner.read(after, filter, limits)
+        }
+        fn tail(&self) -> Tail {
+            self.inner.tail()
+        }
+        fn bounds(&self) -> Bounds {
+            self.inner.bounds()
+        }
+        fn resolve<'a>(
+            &'a self,
+            id: &'a PublisherId,
+        ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
+            self.inner.resolve(id)
+        }
+        fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
+            self.inner.topics(after, count_max)
+        }
+        fn state(&self) -> LogState {
+            let mut state = self.inner.state();
+            state.latched = (self.tries.load(SeqCst) < 3).then(|| "full".into());
+            state
+        }
+        fn reopen(&self) -> BoxFuture<'_, Result<(), AppendError>> {
+            let done = self.tries.fetch_add(1, SeqCst) + 1 == 3;
+            Box::pin(async move {
+                if done { Ok(()) } else { Err(AppendError::Latched { cause: "full".into() }) }
+            })
+        }
+        fn close(&self) -> BoxFuture<'_, ()> {
+            self.inner.close()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_latched_log_is_reopened_with_growing_pauses() {
+        let log = Arc::new(Stubborn {
+            inner: MemoryLog::new(Retention::default(), 1),
+            tries: AtomicU32::new(0),
+        });
+        let started = tokio::time::Instant::now();
+        let supervisor = tokio::spawn(run(log.clone()));
+        while log.state().latched.is_some() {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            assert!(started.elapsed() < Duration::from_secs(60));
+        }
+        assert_eq!(started.elapsed().as_secs(), 3, "one second, then two");
+        supervisor.abort();
+    }
+}

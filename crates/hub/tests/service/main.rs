@@ -1,0 +1,9 @@
+//! The service over real sockets: a hub in this process, and clients that count every byte.
+
+mod access;
+mod connections;
+mod follow;
+mod leaving;
+mod publish;
+mod status;
+mod support;

@@ -1,0 +1,216 @@
+//! The fan-out: one follower of the log's tail, for any number of subscribers.
+//!
+//! ```text
+//!             ┌───────────┐ records ┌───────────────┐  look   ┌────────────┐ bytes
+//!  Log::tail ─►  follower ├────────►│ shared tail   │◄────────┤ Subscriber ├──────► body
+//!             └─────┬─────┘         │ encoded once  │         └──┬───▲─────┘
+//!                   │ rings         └───────────────┘            │   │
+//!                   └────────────────────────────────────────────┼───┘
+//!                        Log::read, for those behind the tail ◄──┘
+//! ```
+
+mod interest;
+mod ring;
+mod stats;
+mod subscriber;
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::{Mutex, RwLock};
+use rand::RngExt as _;
+use tokio::{sync::Semaphore, time::Instant};
+
+use self::{
+    interest::{Bell, Closing, Interest},
+    ring::Ring,
+    stats::Counters,
+};
+pub use self::{stats::FanoutStats, subscriber::Subscriber};
+use crate::{
+    cursor::Offset,
+    log::{Read, ReadLimits, SharedLog, Tail, TailItem},
+    matcher::Filter,
+    record::SharedRecord,
+    subscription::{Start, Subscription, SubscriptionConfig},
+    topic::Topic,
+};
+
+/// How a fan-out behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct FanoutConfig {
+    /// Bytes of records and frames in the shared tail. Default 64 MiB.
+    pub tail_bytes_max: usize,
+    /// Reads of the log under way at once, over all subscribers: the rest wait in line, so that
+    /// many replays together leave room for publishing. Default 8.
+    pub reads_max: usize,
+}
+
+impl Default for FanoutConfig {
+    fn default() -> Self {
+        Self { tail_bytes_max: 64 << 20, reads_max: 8 }
+    }
+}
+
+/// Hands a log's events to its subscribers. Clones are handles on the same fan-out.
+#[derive(Debug, Clone)]
+pub struct Fanout(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    log: SharedLog,
+    ring: RwLock<Ring>,
+    interest: Mutex<Interest>,
+    // Every subscriber of a record up to here has been rung for.
+    rung_through: AtomicU64,
+    reads: Arc<Semaphore>,
+    counters: Counters,
+    // Set once draining: whoever subscribes later is closed as well.
+    closing: Mutex<Option<Drain>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Drain {
+    until: Instant,
+    retry_spread: Duration,
+}
+
+/// What a subscriber asks for.
+#[derive(Debug, Clone)]
+pub struct Subscribe {
+    /// What it is to get.
+    pub filter: Filter,
+    /// Where it starts.
+    pub start: Start,
+    /// How the stream behaves.
+    pub config: SubscriptionConfig,
+}
+
+impl Fanout {
+    /// Follows `log` from now on, in a task of the present tokio runtime that ends with the last
+    /// handle and subscriber, or with the log.
+    pub fn start(log: SharedLog, config: FanoutConfig) -> Self {
+        // In this order: what is committed in between is in both, and passed over once.
+        let tail = log.tail();
+        let bounds = log.bounds();
+        let shared = Arc::new(Shared {
+            ring: RwLock::new(Ring::new(bounds.epoch, bounds.last, config.tail_bytes_max)),
+            log,
+            interest: Mutex::default(),
+            rung_through: AtomicU64::new(bounds.last.0),
+            reads: Arc::new(Semaphore::new(config.reads_max.max(1))),
+            counters: Counters::default(),
+            closing: Mutex::new(None),
+        });
+        tokio::spawn(follow(Arc::downgrade(&shared), tail));
+        Self(shared)
+    }
+
+    /// A new subscriber. It starts at the log's state of this moment, however late it is polled.
+    pub fn subscribe(&self, request: Subscribe) -> Subscriber {
+        let filter = Arc::new(request.filter);
+        let bell = Arc::new(Bell::default());
+        let id = self.0.interest.lock().add(&filter, &bell);
+        if let Some(drain) = *self.0.closing.lock() {
+            bell.close(drain.closing());
+        }
+        let bounds = self.0.log.bounds();
+        let now = Instant::now().into_std();
+        let machine = Subscription::new(request.config, request.start, bounds, now);
+        self.0.counters.opened();
+        Subscriber::new(Arc::clone(&self.0), id, filter, bell, machine, request.config.format)
+    }
+
+    /// What the fan-out has done, and how many it serves.
+    pub fn stats(&self) -> FanoutStats {
+        let subscribers = self.0.interest.lock().len();
+        let tail_bytes = self.0.ring.read().bytes();
+        self.0.counters.stats(subscribers, tail_bytes)
+    }
+
+    /// How many subscribers follow `topic` by its name.
+    pub fn topic_subscribers(&self, topic: &Topic) -> usize {
+        self.0.interest.lock().of_topic(topic)
+    }
+
+    /// Closes every subscriber, each at its own random moment `within` the time given, after
+    /// telling it its own random reconnection time up to `retry_spread`, so that they neither
+    /// leave nor return all at once. New subscribers are closed likewise.
+    pub fn drain(&self, within: Duration, retry_spread: Duration) {
+        let drain = Drain { until: Instant::now() + within, retry_spread };
+        *self.0.closing.lock() = Some(drain);
+        for bell in self.0.interest.lock().bells() {
+            bell.close(drain.closing());
+        }
+    }
+}
+
+impl Drain {
+    fn closing(&self) -> Closing {
+        let now = Instant::now();
+        let mut random = rand::rng();
+        let wait = self.until.saturating_duration_since(now).mul_f64(random.random());
+        let retry = self.retry_spread.mul_f64(random.random());
+        Closing { retry, at: (now + wait).into_std() }
+    }
+}
+
+impl Shared {
+    fn publish(&self, records: Vec<SharedRecord>) {
+        let Some(last) = records.last().map(|record| record.offset) else { return };
+        self.ring.write().push(records.iter().cloned());
+        self.interest.lock().ring(&records);
+        self.rung_through.fetch_max(last.0, Ordering::Release);
+    }
+
+    // The tail lost its place: everybody looks again, and reads the log where the ring is short.
+    fn restart(&self, through: Offset) {
+        self.ring.write().reset(through);
+        self.interest.lock().ring_all();
+        self.rung_through.fetch_max(through.0, Ordering::Release);
+    }
+}
+
+async fn follow(shared: Weak<Shared>, mut tail: Tail) {
+    loop {
+        let item = tail.next().await;
+        let Some(shared) = shared.upgrade() else { return };
+        match item {
+            Some(TailItem::Records(records)) => {
+                let through = shared.ring.read().through();
+                let new = records.into_iter().filter(|record| record.offset > through).collect();
+                shared.publish(new);
+            }
+            Some(TailItem::Lagged) => catch_up(&shared).await,
+            None => return,
+        }
+    }
+}
+
+// Reads from the log what the tail skipped: all that is committed by now, for the tail goes on
+// from a place before the present end.
+async fn catch_up(shared: &Shared) {
+    let everything = Filter::everything();
+    let end = shared.log.bounds().last;
+    loop {
+        let through = shared.ring.read().through();
+        if through >= end {
+            return;
+        }
+        match shared.log.read(through, &everything, ReadLimits::default()).await {
+            Ok(Read::Page(page)) => {
+                shared.publish(page.records);
+                shared.ring.write().skip_to(page.through);
+            }
+            Ok(Read::Trimmed { resume_after }) => shared.restart(resume_after),
+            Err(_) => tokio::time::sleep(READ_RETRY).await,
+        }
+    }
+}
+
+const READ_RETRY: Duration = Duration::from_millis(250);

@@ -1,0 +1,150 @@
+//! The shared tail: the newest records, encoded once, for all who are live.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    cursor::{Epoch, Offset},
+    frame::Format,
+    matcher::Filter,
+    record::SharedRecord,
+    subscription::TailRead,
+};
+
+/// The newest records in a bounded number of bytes.
+#[derive(Debug)]
+pub(super) struct Ring {
+    entries: VecDeque<Arc<Entry>>,
+    bytes: usize,
+    bytes_max: usize,
+    // Every record after this offset, up to `through`, is among the entries.
+    base: Offset,
+    through: Offset,
+    epoch: Epoch,
+}
+
+#[derive(Debug)]
+struct Entry {
+    record: SharedRecord,
+    // Encoded when the first subscriber of that format asks.
+    event_stream: OnceLock<Bytes>,
+    json_lines: OnceLock<Bytes>,
+}
+
+impl Entry {
+    fn frame(&self, format: Format, epoch: Epoch) -> &Bytes {
+        let frame = match format {
+            Format::EventStream => &self.event_stream,
+            Format::JsonLines => &self.json_lines,
+        };
+        frame.get_or_init(|| {
+            let mut out = Vec::new();
+            format.record(&mut out, &self.record, epoch);
+            out.into()
+        })
+    }
+
+    // The record, its frame and its place in the ring.
+    fn bytes(&self) -> usize {
+        self.record.memory_bytes() + self.record.new.data.len() + size_of::<Self>() + 64
+    }
+}
+
+impl Ring {
+    // One look matches at most this many records, so that a subscriber of a quiet topic asks the
+    // log's index instead of walking a busy tail.
+    const SCAN_MAX: usize = 1_024;
+    // What goes out in one write: frames are joined up to here.
+    const CHUNK_BYTES: usize = 32 << 10;
+
+    pub(super) fn new(epoch: Epoch, through: Offset, bytes_max: usize) -> Self {
+        Self { entries: VecDeque::new(), bytes: 0, bytes_max, base: through, through, epoch }
+    }
+
+    /// Appends records; those that are already here are passed over.
+    pub(super) fn push(&mut self, records: impl IntoIterator<Item = SharedRecord>) {
+        for record in records {
+            if record.offset <= self.through {
+                continue;
+            }
+            self.through = record.offset;
+            let entry =
+                Entry { record, event_stream: OnceLock::new(), json_lines: OnceLock::new() };
+            self.bytes += entry.bytes();
+            self.entries.push_back(Arc::new(entry));
+        }
+        while self.bytes > self.bytes_max {
+            let Some(entry) = self.entries.pop_front() else { break };
+            self.bytes -= entry.bytes();
+            self.base = entry.record.offset;
+        }
+    }
+
+    /// Notes that there is nothing more up to `through`.
+    pub(super) fn skip_to(&mut self, through: Offset) {
+        self.through = self.through.max(through);
+    }
+
+    /// Starts again after `through`: what came before is read from the log.
+    pub(super) fn reset(&mut self, through: Offset) {
+        self.entries.clear();
+        self.bytes = 0;
+        self.base = through;
+        self.through = through;
+    }
+
+    pub(super) fn through(&self) -> Offset {
+        self.through
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What the filter matches after `after`, up to a chunk of it.
+    pub(super) fn read(&self, after: Offset, filter: &Filter, format: Format) -> TailRead {
+        if after < self.base {
+            return TailRead::Behind;
+        }
+        let from = self.entries.partition_point(|entry| entry.record.offset <= after);
+        let mut hits: Vec<&Bytes> = Vec::new();
+        let (mut bytes, mut last, mut through) = (0, None, self.through.max(after));
+        let mut more = false;
+        for (scanned, entry) in self.entries.range(from..).enumerate() {
+            let full = bytes >= Self::CHUNK_BYTES;
+            if full || scanned == Self::SCAN_MAX {
+                if hits.is_empty() {
+                    return TailRead::Behind;
+                }
+                through = entry.record.offset.previous();
+                more = true;
+                break;
+            }
+            if filter.matches(&entry.record) {
+                let frame = entry.frame(format, self.epoch);
+                bytes += frame.len();
+                hits.push(frame);
+                last = Some(entry.record.offset);
+            }
+        }
+        let events = hits.len() as u64;
+        let chunks = match hits.as_slice() {
+            [] => Vec::new(),
+            // The usual case shares the bytes with every other subscriber.
+            [frame] => vec![(*frame).clone()],
+            _ => vec![
+                hits.iter()
+                    .fold(Vec::with_capacity(bytes), |mut chunk, frame| {
+                        chunk.extend_from_slice(frame);
+                        chunk
+                    })
+                    .into(),
+            ],
+        };
+        TailRead::Frames { chunks, events, last, through, more }
+    }
+}

@@ -1,0 +1,471 @@
+//! The subscription: a subscriber as a cursor, without any I/O.
+//!
+//! ```text
+//!  a publisher's id ──► Resolving ──┐      behind the tail
+//!                                   ▼    ┌────────────────► Reading
+//!  a cursor, or none ────────────► Live ─┤                     │
+//!                                   ▲    └──► Closed           │
+//!                                   └──────────────────────────┘
+//! ```
+//!
+//! Whoever drives it calls [`Subscription::poll`] and does what it asks: sends bytes, looks in
+//! the shared tail, reads the log, resolves an id, waits. The answers go back in by `handle_*`.
+//! It asks for nothing while bytes wait to be sent, so what it holds is bounded by one page.
+//! A replay and a slow reader are the same thing: a cursor that the tail does not reach back to.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::{
+    cursor::{Cursor, Epoch, Offset},
+    frame::{CURSOR, Format, GAP, requested},
+    log::{Bounds, Read, ReadError, ReadLimits},
+    record::{EARLIEST, PublisherId},
+};
+
+/// How a subscription behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct SubscriptionConfig {
+    /// How the stream is written.
+    pub format: Format,
+    /// The reconnection time that the opening sets. Default 3 s.
+    pub retry: Duration,
+    /// The silence after which a heartbeat goes out. Default 15 s.
+    pub heartbeat: Duration,
+    /// Whether cursors go out by themselves, in the opening and with heartbeats. Default true.
+    pub cursors: bool,
+    /// Where the stream goes on after a gap.
+    pub on_gap: OnGap,
+    /// One read of the log. Default 128 records, 32 KiB: what a stalled subscriber may hold.
+    pub read_limits: ReadLimits,
+    /// The pause before a failed read is tried again. Default 1 s.
+    pub read_retry: Duration,
+}
+
+impl Default for SubscriptionConfig {
+    fn default() -> Self {
+        Self {
+            format: Format::EventStream,
+            retry: Duration::from_secs(3),
+            heartbeat: Duration::from_secs(15),
+            cursors: true,
+            on_gap: OnGap::Oldest,
+            read_limits: ReadLimits { records_max: 128, bytes_max: 32 << 10 },
+            read_retry: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Where a stream goes on when history is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnGap {
+    /// From the oldest event there is; events may then repeat.
+    #[default]
+    Oldest,
+    /// From now.
+    Latest,
+}
+
+/// Where a subscriber wants to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// With what is published from now on.
+    Latest,
+    /// With the oldest event there is.
+    Earliest,
+    /// After the event with this id: a `Last-Event-ID`, as it was received.
+    After(String),
+}
+
+impl Start {
+    /// Reads a `Last-Event-ID`: empty is [`Latest`](Self::Latest), `earliest` is
+    /// [`Earliest`](Self::Earliest).
+    pub fn from_last_event_id(id: &str) -> Self {
+        match id {
+            "" => Self::Latest,
+            EARLIEST => Self::Earliest,
+            id => Self::After(id.to_owned()),
+        }
+    }
+}
+
+/// Why a subscriber cannot get all that it missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GapReason {
+    /// Events that it follows were trimmed after its id.
+    Trimmed,
+    /// The log has no event with its id.
+    UnknownId,
+    /// Its cursor is of another incarnation of the log.
+    OtherEpoch,
+    /// Its cursor is after the newest event.
+    Ahead,
+}
+
+impl GapReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Trimmed, Self::UnknownId, Self::OtherEpoch, Self::Ahead];
+
+    /// The reason as the notice spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::UnknownId => "unknown_id",
+            Self::OtherEpoch => "other_epoch",
+            Self::Ahead => "ahead",
+        }
+    }
+}
+
+/// What a subscription asks of whoever drives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Demand {
+    /// Send these bytes.
+    Send(Bytes),
+    /// Find the record with this publisher's id, then [`Subscription::handle_resolved`].
+    Resolve(PublisherId),
+    /// Look in the shared tail after this offset, then [`Subscription::handle_tail`].
+    Tail(Offset),
+    /// Read the log after this offset, then [`Subscription::handle_read`].
+    Read(Offset, ReadLimits),
+    /// Nothing to do before this moment, unless [`Subscription::handle_wake`] is called.
+    Wait(Instant),
+    /// The stream is over.
+    End,
+}
+
+/// What the shared tail has after an offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TailRead {
+    /// The frames of what matches, and how far they reach.
+    Frames {
+        /// Whole frames, ready to be sent.
+        chunks: Vec<Bytes>,
+        /// How many events they are.
+        events: u64,
+        /// The offset of the last record among them, if there is one.
+        last: Option<Offset>,
+        /// All that matches up to here is among them.
+        through: Offset,
+        /// Whether the tail has more after it.
+        more: bool,
+    },
+    /// The tail does not reach back that far.
+    Behind,
+}
+
+/// What a subscription has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delivered {
+    /// Events sent, notices not counted.
+    pub events: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// The gap notice since the last look, if there was one.
+    pub gap: Option<GapReason>,
+}
+
+/// A subscriber's place in the log and the stream that follows from it.
+#[derive(Debug)]
+pub struct Subscription {
+    config: SubscriptionConfig,
+    epoch: Epoch,
+    state: State,
+    out: VecDeque<Bytes>,
+    /// All that matches up to here was sent or is in `out`.
+    after: Offset,
+    /// The last place that the subscriber was told.
+    told: Offset,
+    opened: bool,
+    requested: Option<String>,
+    /// Records that match may be in the tail.
+    woken: bool,
+    heartbeat_at: Instant,
+    /// A look-up or read was asked for and not answered.
+    asked: bool,
+    /// After a failed read: when to try again.
+    read_at: Option<Instant>,
+    close: Option<Close>,
+    delivered: Delivered,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Resolving(PublisherId),
+    /// Reads from the log what the tail no longer has.
+    Reading,
+    /// Looks in the tail, or waits there.
+    Live,
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Close {
+    retry: Duration,
+    at: Instant,
+}
+
+impl Subscription {
+    /// A subscription that starts at `start` in a log with these bounds.
+    pub fn new(config: SubscriptionConfig, start: Start, bounds: Bounds, now: Instant) -> Self {
+        let mut subscription = Self {
+            config,
+            epoch: bounds.epoch,
+            state: State::Live,
+            out: VecDeque::new(),
+            after: bounds.last,
+            told: Offset::ZERO,
+            opened: false,
+            requested: None,
+            woken: true,
+            heartbeat_at: now + config.heartbeat,
+            asked: false,
+            read_at: None,
+            close: None,
+            delivered: Delivered::default(),
+        };
+        subscription.place(start, bounds);
+        subscription
+    }
+
+    fn place(&mut self, start: Start, bounds: Bounds) {
+        let id = match start {
+            Start::Latest => return self.open(),
+            Start::Earliest => {
+                self.after = bounds.first.previous();
+                return;
+            }
+            Start::After(id) => id,
+        };
+        let gap = match Cursor::parse(&id) {
+            Some(cursor) if cursor.epoch != bounds.epoch => Some(GapReason::OtherEpoch),
+            Some(cursor) if cursor.offset > bounds.last => Some(GapReason::Ahead),
+            Some(cursor) => {
+                self.after = cursor.offset;
+                None
+            }
+            None => match PublisherId::new(id.as_str()) {
+                Ok(id) => {
+                    self.state = State::Resolving(id);
+                    None
+                }
+                Err(_) => Some(GapReason::UnknownId),
+            },
+        };
+        self.requested = Some(id);
+        if let Some(reason) = gap {
+            self.tell_gap(reason, bounds.first.previous(), bounds);
+        }
+    }
+
+    /// What to do now.
+    pub fn poll(&mut self, now: Instant) -> Demand {
+        if let Some(bytes) = self.out.pop_front() {
+            self.heartbeat_at = now + self.config.heartbeat;
+            self.delivered.bytes += bytes.len() as u64;
+            return Demand::Send(bytes);
+        }
+        if let Some(close) = self.close.filter(|close| close.at <= now) {
+            self.close = None;
+            self.state = State::Closed;
+            let mut out = Vec::new();
+            self.config.format.retry(&mut out, close.retry);
+            if !out.is_empty() {
+                return Demand::Send(out.into());
+            }
+        }
+        let may_ask = !self.asked && self.read_at.is_none_or(|at| at <= now);
+        match &self.state {
+            State::Closed => Demand::End,
+            State::Resolving(id) if may_ask => {
+                self.asked = true;
+                Demand::Resolve(id.clone())
+            }
+            State::Reading if may_ask => {
+                self.asked = true;
+                Demand::Read(self.after, self.config.read_limits)
+            }
+            State::Live if self.woken => Demand::Tail(self.after),
+            _ if self.heartbeat_at <= now => Demand::Send(self.heartbeat(now)),
+            _ => {
+                let read_at = self.read_at.filter(|_| !self.asked && self.state != State::Live);
+                let close_at = self.close.map(|close| close.at);
+                let others = [read_at, close_at].into_iter().flatten();
+                Demand::Wait(others.fold(self.heartbeat_at, Instant::min))
+            }
+        }
+    }
+
+    /// Records that match may be in the tail.
+    pub fn handle_wake(&mut self) {
+        self.woken = true;
+    }
+
+    /// A subscription that is live and was not woken since has nothing to get up to `through`.
+    pub fn handle_quiet(&mut self, through: Offset) {
+        if self.state == State::Live && !self.woken && self.opened {
+            self.after = self.after.max(through);
+        }
+    }
+
+    /// The answer to [`Demand::Resolve`].
+    pub fn handle_resolved(
+        &mut self,
+        found: Result<Option<Offset>, ReadError>,
+        bounds: Bounds,
+        now: Instant,
+    ) {
+        if !self.answered() {
+            return;
+        }
+        match found {
+            Ok(Some(offset)) => {
+                self.after = offset;
+                self.state = State::Live;
+            }
+            Ok(None) => {
+                self.tell_gap(GapReason::UnknownId, bounds.first.previous(), bounds);
+            }
+            Err(_) => self.read_at = Some(now + self.config.read_retry),
+        }
+    }
+
+    /// The answer to [`Demand::Tail`].
+    pub fn handle_tail(&mut self, read: TailRead) {
+        match read {
+            TailRead::Behind => self.state = State::Reading,
+            TailRead::Frames { chunks, events, last, through, more } => {
+                self.open();
+                self.out.extend(chunks);
+                self.delivered.events += events;
+                self.after = self.after.max(through);
+                self.told = last.unwrap_or(self.told);
+                self.woken = more;
+            }
+        }
+    }
+
+    /// The answer to [`Demand::Read`].
+    pub fn handle_read(&mut self, read: Result<Read, ReadError>, bounds: Bounds, now: Instant) {
+        if !self.answered() {
+            return;
+        }
+        match read {
+            Err(_) => self.read_at = Some(now + self.config.read_retry),
+            Ok(Read::Trimmed { resume_after }) => {
+                self.tell_gap(GapReason::Trimmed, resume_after, bounds);
+            }
+            Ok(Read::Page(page)) => {
+                self.open();
+                let mut frames = Vec::new();
+                for record in &page.records {
+                    self.config.format.record(&mut frames, record, self.epoch);
+                }
+                if !frames.is_empty() {
+                    self.out.push_back(frames.into());
+                }
+                self.delivered.events += page.records.len() as u64;
+                self.after = self.after.max(page.through);
+                self.told = page.records.last().map_or(self.told, |record| record.offset);
+                // The tail says whether it reaches back to here.
+                self.state = State::Live;
+                self.woken = true;
+            }
+        }
+    }
+
+    /// Sends `retry` at the moment `at`, and closes.
+    pub fn handle_close(&mut self, retry: Duration, at: Instant) {
+        self.close = Some(Close { retry, at });
+    }
+
+    /// What was done since the last call.
+    pub fn take_delivered(&mut self) -> Delivered {
+        std::mem::take(&mut self.delivered)
+    }
+
+    /// Whether it is live: it follows the shared tail.
+    pub fn is_live(&self) -> bool {
+        self.state == State::Live
+    }
+
+    // Whether the answer is still wanted.
+    fn answered(&mut self) -> bool {
+        self.asked = false;
+        self.read_at = None;
+        self.state != State::Closed
+    }
+
+    fn cursor(&self, offset: Offset) -> Cursor {
+        Cursor { epoch: self.epoch, offset }
+    }
+
+    // No cursor goes out before it is certain that there is no gap.
+    fn open(&mut self) {
+        if std::mem::replace(&mut self.opened, true) {
+            return;
+        }
+        self.requested = None;
+        let mut out = Vec::new();
+        if self.config.cursors {
+            let (cursor, retry) = (self.cursor(self.after), Some(self.config.retry));
+            self.config.format.notice(&mut out, CURSOR, cursor, retry, &json!({}));
+            self.told = self.after;
+        } else {
+            self.config.format.retry(&mut out, self.config.retry);
+        }
+        self.push(out);
+    }
+
+    // The notice's own id is the place from which the stream goes on: a subscriber that is cut
+    // off before the notice is whole is told again, and one that is cut off after it is not.
+    fn tell_gap(&mut self, reason: GapReason, oldest: Offset, bounds: Bounds) {
+        let missed = self.requested.take().unwrap_or_else(|| self.cursor(self.after).to_string());
+        self.after = match self.config.on_gap {
+            OnGap::Oldest => oldest,
+            OnGap::Latest => bounds.last,
+        };
+        let oldest_event =
+            (bounds.first <= bounds.last).then(|| self.cursor(bounds.first).to_string());
+        let resumes_after = self.cursor(self.after);
+        let data = json!({
+            "reason": reason.as_str(),
+            "requested": requested(&missed),
+            "oldest": oldest_event,
+            "resumes_after": resumes_after.to_string(),
+        });
+        let retry = (!self.opened).then_some(self.config.retry);
+        let mut out = Vec::new();
+        self.config.format.notice(&mut out, GAP, resumes_after, retry, &data);
+        self.push(out);
+        self.opened = true;
+        self.told = self.after;
+        self.delivered.gap = Some(reason);
+        self.state = State::Live;
+        self.woken = true;
+    }
+
+    fn heartbeat(&mut self, now: Instant) -> Bytes {
+        self.heartbeat_at = now + self.config.heartbeat;
+        let mut out = Vec::new();
+        self.config.format.heartbeat(&mut out);
+        if self.opened && self.config.cursors && self.after > self.told {
+            self.told = self.after;
+            let cursor = self.cursor(self.after);
+            self.config.format.notice(&mut out, CURSOR, cursor, None, &json!({}));
+        }
+        self.delivered.bytes += out.len() as u64;
+        out.into()
+    }
+
+    fn push(&mut self, out: Vec<u8>) {
+        if !out.is_empty() {
+            self.out.push_back(out.into());
+        }
+    }
+}
