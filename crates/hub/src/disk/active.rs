@@ -50,19 +50,31 @@ pub(super) struct Failure {
 }
 
 impl Active {
-    /// Goes on after `end` with the segment `number`, which is made ready.
+    /// Goes on after `end`: in the last segment if there is little in it, so that a log that is
+    /// opened again and again does not become one of many small files; or else in a new one.
     pub(super) fn start(
         shared: Arc<Shared>,
         lock: Lock,
         mut helper: Helper,
         (end, chain): (End, u32),
-        number: u32,
     ) -> io::Result<Self> {
+        let storage = &*shared.storage;
         let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
-        let segment = Arc::new(Segment::prepare(&*shared.storage, number, bytes, None)?);
+        let last = shared.state.read().segments.back().map(|kept| Arc::clone(&kept.segment));
+        let (segment, at) = match last {
+            Some(last) if end.bytes < bytes / 2 => {
+                shared.state.write().segments.pop_back();
+                (last.refill(end.bytes, bytes)?, end.bytes)
+            }
+            last => {
+                let number = last.map_or(1, |last| last.number + 1);
+                let segment = Segment::prepare(storage, number, bytes, None)?;
+                (segment, segment::HEADER_BYTES as u64)
+            }
+        };
+        let segment = Arc::new(segment);
         shared.state.write().segments.push_back(Kept::new(&segment, end.last));
-        let spare = helper.prepare(number + 1, next_bytes(&shared, &segment));
-        let at = segment::HEADER_BYTES as u64;
+        let spare = helper.prepare(segment.number + 1, next_bytes(&shared, &segment));
         Ok(Self { shared, segment, at, end, chain, spare, helper, _lock: lock })
     }
 

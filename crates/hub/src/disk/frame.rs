@@ -55,6 +55,12 @@ impl Header {
         frame.get(8..).is_some_and(|rest| crc32fast::hash(rest) == self.checksum)
     }
 
+    /// Whether it may stand after the frame with the checksum `chain`, whose next offset is
+    /// `expected`. Offsets may leave out some, but never go back.
+    pub(super) fn follows(&self, chain: u32, expected: Offset) -> bool {
+        self.chain == chain && self.first >= expected
+    }
+
     /// The offset after the frame's last record.
     pub(super) fn next(&self) -> Offset {
         Offset(self.first.0.saturating_add(self.records.into()))

@@ -45,8 +45,10 @@
 //!   once and has rotted since looks the same. Only a clean close tells.)
 //! - A whole frame that was not acknowledged, because the process ended first, is kept.
 //! - Anything else that is missing or unreadable is damage: what stands after it is set aside,
-//!   never deleted, and the log begins a new epoch. So it does after an unclean end under
-//!   [`Durability::Os`], and in a copy of the directory.
+//!   never deleted, and the log begins a new epoch. Only the loss of the oldest records leaves
+//!   the newer ones where they are; it counts as a trim.
+//! - After an unclean end under [`Durability::Os`], and in a copy of the directory, the log
+//!   begins a new epoch too.
 //!
 //! # When a write fails
 //!
@@ -184,7 +186,7 @@ impl DiskLog {
         helper_beside: bool,
     ) -> Result<Self, OpenError> {
         options.check()?;
-        let Recovered { lock, manifest, scan, next_number } = recover(&*storage, &options, seed)?;
+        let Recovered { lock, manifest, scan } = recover(&*storage, &options, seed)?;
         let io = |source| OpenError::Io {
             action: "start the log in",
             path: options.dir.clone(),
@@ -201,8 +203,7 @@ impl DiskLog {
         });
         shared.trim();
         let end = (scan.end, scan.chain);
-        let active =
-            Active::start(Arc::clone(&shared), lock, helper, end, next_number).map_err(io)?;
+        let active = Active::start(Arc::clone(&shared), lock, helper, end).map_err(io)?;
         let writer = Writer::new(Arc::clone(&shared), active, manifest, scan.time);
         let thread = thread::Builder::new().name("tidings-log".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(io)?;

@@ -127,8 +127,8 @@ impl Queue {
         !waiting.stopped
     }
 
-    /// Makes room: a group with so many records and bytes has been answered.
-    pub(super) fn answered(&self, records: usize, bytes: usize) {
+    /// A group with so many records and bytes is no longer waiting.
+    pub(super) fn make_room(&self, records: usize, bytes: usize) {
         let mut waiting = self.waiting.lock();
         waiting.records -= records;
         waiting.bytes -= bytes;

@@ -5,6 +5,7 @@ use std::io;
 use tidings_server::cursor::Epoch;
 
 use super::{
+    Kept,
     manifest::{End, Manifest, ManifestError},
     options::{Durability, OpenError, Options},
     scan::{Found, Scan},
@@ -21,8 +22,6 @@ pub(super) struct Recovered {
     pub(super) lock: Lock,
     pub(super) manifest: Manifest,
     pub(super) scan: Scan,
-    /// The number of the next segment.
-    pub(super) next_number: u32,
 }
 
 /// Opens the directory. `seed` must be random: it names the epoch, if there is to be a new one.
@@ -64,8 +63,12 @@ pub(super) fn recover(
     // epoch may no longer be there to see.
     manifest.write(storage).map_err(io("write the manifest of"))?;
     mend(storage, &scan, &segments, &names).map_err(io("mend"))?;
-    let next_number = scan.kept.last().map_or(1, |kept| kept.segment.number + 1);
-    Ok(Recovered { lock, manifest, scan, next_number })
+    if mark.is_none() {
+        // Whole frames may stand there that were never synced: nobody may see them before.
+        let sync = |kept: &Kept| kept.segment.file.sync();
+        scan.kept.iter().try_for_each(sync).map_err(io("sync"))?;
+    }
+    Ok(Recovered { lock, manifest, scan })
 }
 
 fn newer(storage: &dyn Storage, found: u32) -> OpenError {
@@ -104,8 +107,8 @@ fn epoch(
     let unclean = before.end.is_none();
     if let Some(damage) = &scan.damage {
         tracing::error!(
-            "{dir}: {damage}; what stands after it is set aside in .damaged files, and the log \
-             begins a new epoch"
+            "{dir}: {damage}; what can no longer be trusted is set aside in .damaged files, and \
+             the log begins a new epoch"
         );
     } else if trims_lost {
         tracing::error!("{dir}: the memory of what was trimmed is damaged; new epoch");
@@ -157,7 +160,6 @@ fn mend(
             }
             found.file.set_len(end)?;
         }
-        // A whole frame may stand there that was never synced; nobody may see it before it is.
         found.file.sync()?;
     }
     storage.sync_dir()

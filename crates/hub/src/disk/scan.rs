@@ -130,8 +130,10 @@ impl Scan {
         }
         if used.is_empty() {
             scan.index.advance(last);
-            scan.end.last = last;
         }
+        // Damage may have taken the records that were kept, and left older ones that were
+        // already trimmed: the log goes on after the newest it knows of.
+        scan.end.last = scan.index.last();
         if scan.kept.len() == used.len() {
             scan.check_end(segments, mark)?;
         }
@@ -154,14 +156,14 @@ impl Scan {
         while !sealed
             && mark.is_none_or(|mark| (mark.segment, mark.bytes) != (found.number, at))
             && let Some(header) = window.frame(at)?
-            && (header.chain, header.first) == (chain, expected)
+            && header.follows(chain, expected)
         {
             let body = at + frame::HEADER_BYTES as u64;
             let bytes = window.bytes(body, header.body_bytes as usize)?;
             self.records(bytes, &header, found.number, body, trimmed_to)?;
             at += header.frame_bytes();
             (chain, expected) = (header.checksum, header.next());
-            sealed = next.is_some_and(|next| (next.chain, next.first) == (chain, expected));
+            sealed = next.is_some_and(|next| next.follows(chain, expected));
         }
         let last = expected.previous();
         self.chain = chain;

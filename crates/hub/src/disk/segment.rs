@@ -52,20 +52,17 @@ impl Segment {
     ) -> io::Result<Self> {
         let file = storage.create(&Self::name(number))?;
         file.reserve(bytes)?;
-        let mut at = 0;
-        while at < bytes {
-            if pace.is_some_and(|pace| !pace.wait(at, bytes)) {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            let piece = ZEROS.len().min((bytes - at) as usize);
-            file.write_at(&ZEROS[..piece], at)?;
-            file.sync()?;
-            at += piece as u64;
-        }
+        zero(&*file, 0, bytes, pace)?;
         file.write_at(&header(number), 0)?;
         file.sync()?;
         storage.sync_dir()?;
         Ok(Self { number, file, zeroed_bytes: bytes })
+    }
+
+    /// The segment with zeros again from `from`, where it was cut off, up to `bytes`.
+    pub(super) fn refill(&self, from: u64, bytes: u64) -> io::Result<Self> {
+        zero(&*self.file, from, bytes, None)?;
+        Ok(Self { number: self.number, file: Arc::clone(&self.file), zeroed_bytes: bytes })
     }
 
     /// Whether the file starts with the header of segment `number`; the format, if it is one that
@@ -91,6 +88,20 @@ pub(super) fn damaged_name(number: u32, taken: &[String]) -> String {
         })
         .find(|name| !taken.contains(name))
         .unwrap_or(name + DAMAGED)
+}
+
+fn zero(file: &dyn File, from: u64, to: u64, pace: Option<&Pace>) -> io::Result<()> {
+    let mut at = from;
+    while at < to {
+        if pace.is_some_and(|pace| !pace.wait(at, to)) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let piece = ZEROS.len().min((to - at) as usize);
+        file.write_at(&ZEROS[..piece], at)?;
+        file.sync()?;
+        at += piece as u64;
+    }
+    Ok(())
 }
 
 fn header(number: u32) -> [u8; HEADER_BYTES] {

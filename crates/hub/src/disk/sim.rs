@@ -127,6 +127,11 @@ impl SimDisk {
         self.0.lock().fail = None;
     }
 
+    /// Lets no operation through while the guard is held.
+    pub(super) fn hold(&self) -> impl Sized + '_ {
+        self.0.lock()
+    }
+
     /// Whether power was lost.
     pub(super) fn crashed(&self) -> bool {
         self.0.lock().crashed

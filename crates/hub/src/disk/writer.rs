@@ -114,11 +114,13 @@ impl Writer {
     fn commit(&mut self) {
         if !self.group.is_empty() {
             let records = self.group.iter().map(|append| append.records.len()).sum();
-            match self.commit_group() {
+            let committed = self.commit_group();
+            // Before the answers: who has got one finds room for the next.
+            self.shared.queue.make_room(records, std::mem::take(&mut self.group_bytes));
+            match committed {
                 Ok(written) => self.publish(written),
                 Err(error) => self.refuse(&error),
             }
-            self.shared.queue.answered(records, std::mem::take(&mut self.group_bytes));
         }
         self.shared.trim();
         if let Some(active) = &mut self.active {
@@ -216,10 +218,10 @@ impl Writer {
     }
 
     fn reopen(&mut self) -> Result<(), AppendError> {
+        let active = self.active.as_mut().ok_or(AppendError::Closed)?;
         if self.shared.queue.latched().is_none() {
             return Ok(());
         }
-        let active = self.active.as_mut().ok_or(AppendError::Closed)?;
         let reopened = active.reopen().map_err(|failure| failure.cause);
         self.shared.queue.latch(reopened.as_ref().err().cloned());
         reopened.map_err(|cause| AppendError::Latched { cause })

@@ -183,3 +183,34 @@ fn a_lost_memory_of_trims_is_no_silence() {
         assert!(matches!(read, Read::Trimmed { .. }), "{read:?}");
     });
 }
+
+#[test]
+fn damage_to_what_was_trimmed_does_not_turn_offsets_back() {
+    runtime().block_on(async {
+        let disk = SimDisk::new(1);
+        let keep = Options { segment_bytes: 1 << 20, ..options(Durability::Fsync, 10) };
+        let log = open(&disk, &keep, 1).unwrap();
+        for n in 0..60 {
+            append(&log, &format!("{n}")).await;
+        }
+        log.close().await;
+        let epoch = log.bounds().epoch;
+        drop(log);
+        // In the middle of the only segment, before the ten records that are kept.
+        disk.tamper("0000000001.log", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        });
+        for seed in 2..5 {
+            let log = open(&disk, &keep, seed).unwrap();
+            assert_ne!(log.bounds().epoch, epoch);
+            let next = log.bounds().last.next();
+            assert!(next > Offset(50), "{next}");
+            assert_eq!(append(&log, "more").await, next);
+            let found = everything(&log).await;
+            assert_eq!(found.last().map(|(offset, _)| *offset), Some(next.0));
+            log.close().await;
+        }
+        assert_eq!(damaged_files(&disk), 1, "dealt with once");
+    });
+}

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod latch;
+mod queue;
 mod reads;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
