@@ -51,7 +51,8 @@ options! {
     data: PathBuf,
 
     /// Keep the history in memory alone: it is gone when the hub stops.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "BOOL", hide_possible_values = true,
+          num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     memory: bool,
 
@@ -63,7 +64,8 @@ options! {
 
     /// Begin a new epoch: after a backup was restored, so that ids of the events lost since are
     /// never mistaken for others.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "BOOL", hide_possible_values = true,
+          num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     new_epoch: bool,
 
@@ -106,12 +108,14 @@ options! {
 
     /// Serve everybody who can connect, on any address and under any host name, though the hub
     /// has no keys. Pages of other origins are refused all the same.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "BOOL", hide_possible_values = true,
+          num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     insecure_open: bool,
 
     /// Serve Prometheus metrics at /metrics [default: true].
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "BOOL", hide_possible_values = true,
+          num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     metrics: bool,
 
