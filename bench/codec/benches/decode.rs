@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Every decoder on every corpus, in chunks of four sizes. The binary `table` measures the same
 //! interleaved, and holds the bars.
 
@@ -38,3 +39,6 @@ fn decode(criterion: &mut Criterion) {
 
 criterion_group!(benches, decode);
 criterion_main!(benches);
+=======
+fn main() {}
+>>>>>>> disk

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! One long line in chunks of 64 bytes: the cost a byte must not grow with the line.
 
 use std::hint::black_box;
@@ -33,3 +34,6 @@ fn drip(criterion: &mut Criterion) {
 
 criterion_group!(benches, drip);
 criterion_main!(benches);
+=======
+fn main() {}
+>>>>>>> disk

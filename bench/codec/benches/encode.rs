@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Encoding events into a buffer that is used again.
 
 use std::hint::black_box;
@@ -43,3 +44,6 @@ fn encode(criterion: &mut Criterion) {
 
 criterion_group!(benches, encode);
 criterion_main!(benches);
+=======
+fn main() {}
+>>>>>>> disk

@@ -145,7 +145,6 @@ fn report(found: &[Rounds], direct: &[Latency]) -> ExitCode {
     let kept_up = |rounds: &[Option<Latency>], pick: fn(&Latency) -> f64| {
         let all: Option<Vec<_>> = rounds.iter().map(|round| round.as_ref().map(pick)).collect();
         match all {
-            Some(all) if all.is_empty() => "–".to_owned(),
             Some(all) => spread(&all),
             None => {
                 let kept = rounds.iter().flatten().count();
@@ -155,7 +154,7 @@ fn report(found: &[Rounds], direct: &[Latency]) -> ExitCode {
     };
     row("one durable append, p50 µs", &|f| spread(&pick(&f.single, |l| l.p50_us)));
     row("one durable append, p99 µs", &|f| spread(&pick(&f.single, |l| l.p99_us)));
-    row("durable appends/s, 2,048 publishers", &|f| format!("{:.0}", median(&f.saturated)));
+    row("durable appends/s, 2,048 publishers", &|f| spread(&f.saturated));
     row("100,000/s offered, p50 µs", &|f| kept_up(&f.offered, |l| l.p50_us));
     row("100,000/s offered, p99 µs", &|f| kept_up(&f.offered, |l| l.p99_us));
     row("the same while trimming, p99 µs", &|f| kept_up(&f.offered_trimming, |l| l.p99_us));
@@ -214,7 +213,11 @@ fn median(values: &[f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// The median, and the least and the most.
 fn spread(values: &[f64]) -> String {
+    if values.is_empty() {
+        return "–".to_owned();
+    }
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(0.0, f64::max);
     format!("{:.0} ({least:.0}–{most:.0})", median(values))

@@ -127,7 +127,12 @@ impl Active {
 
     fn roll(&mut self) -> io::Result<()> {
         let full = Arc::clone(&self.segment);
-        let segment = self.spare.ready()?;
+        let shared = &self.shared;
+        // The spare may have failed long ago, and for its size: what is there now may do.
+        let segment = self.spare.ready().or_else(|_| {
+            let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
+            Segment::prepare(&*shared.storage, full.number + 1, bytes, None)
+        })?;
         self.take(segment);
         if self.shared.options.durability == Durability::Os {
             self.helper.start(Task::Sync(full));
@@ -151,10 +156,7 @@ impl Active {
         let unused = self.end.segment != self.segment.number;
         // A segment without an acknowledged record is made anew, with whatever is in it.
         let number = self.segment.number + u32::from(!unused);
-        self.supersede(number).map_err(|error| {
-            // Nobody waits for another spare before the next try.
-            self.failure("go on in", &error, true)
-        })
+        self.supersede(number).map_err(|error| self.failure("go on in", &error, false))
     }
 
     fn supersede(&mut self, number: u32) -> io::Result<()> {
@@ -182,8 +184,7 @@ impl Active {
     /// Removes the segments whose records are all trimmed.
     pub(super) fn sweep(&mut self) {
         // The last acknowledged frame stays: the next start finds there how far the log came.
-        let keep = self.end.segment.min(self.segment.number);
-        let goes = |kept: &Kept, first| kept.last < first && kept.segment.number < keep;
+        let goes = |kept: &Kept, first| kept.last < first && kept.segment.number < self.end.segment;
         let mut numbers = Vec::new();
         let trims = {
             let state = self.shared.state.read();

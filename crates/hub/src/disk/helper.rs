@@ -141,6 +141,11 @@ impl Worker {
         match task {
             Task::Prepare { number, bytes, pace, answer } => {
                 let prepared = Segment::prepare(&*self.storage, number, bytes, Some(&pace));
+                if prepared.is_err() {
+                    // It may take the very room that is missing. If that fails too, the next
+                    // start removes it.
+                    let _ = self.storage.remove(&Segment::name(number));
+                }
                 // If nobody waits any more, the next start removes the segment.
                 let _ = answer.send(prepared);
             }
