@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Every decoder on every corpus, in chunks of four sizes. The binary `table` measures the same
 //! interleaved, and holds the bars.
 
@@ -39,6 +38,3 @@ fn decode(criterion: &mut Criterion) {
 
 criterion_group!(benches, decode);
 criterion_main!(benches);
-=======
-fn main() {}
->>>>>>> disk

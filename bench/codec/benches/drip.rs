@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! One long line in chunks of 64 bytes: the cost a byte must not grow with the line.
 
 use std::hint::black_box;
@@ -34,6 +33,3 @@ fn drip(criterion: &mut Criterion) {
 
 criterion_group!(benches, drip);
 criterion_main!(benches);
-=======
-fn main() {}
->>>>>>> disk

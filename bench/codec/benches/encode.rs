@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Encoding events into a buffer that is used again.
 
 use std::hint::black_box;
@@ -44,6 +43,3 @@ fn encode(criterion: &mut Criterion) {
 
 criterion_group!(benches, encode);
 criterion_main!(benches);
-=======
-fn main() {}
->>>>>>> disk
