@@ -9,7 +9,7 @@ use super::limits::{DecodeError, Limits};
 use super::part::{Part, State};
 use super::resume::WHOLE_LINES_BYTES;
 use super::utf8;
-use super::vectors::Processor;
+use super::vectors::{BLOCK, Processor};
 use crate::event::{DEFAULT_NAME, Event, EventId, EventName};
 
 /// Reads an event stream, chunk by chunk.
@@ -169,18 +169,28 @@ impl Decoder {
             *chunk = &[];
             return Ok(None);
         }
-        let chunk_is_over = match self.part.state {
-            State::Data => self.continue_data(chunk)?,
-            State::Ignored => self.continue_ignored(chunk)?,
-            _ => false,
-        };
-        if chunk_is_over {
-            return Ok(None);
+        if chunk.len() > BLOCK {
+            let chunk_is_over = match self.part.state {
+                State::Data => self.continue_data(chunk)?,
+                State::Ignored => self.continue_ignored(chunk)?,
+                _ => false,
+            };
+            if chunk_is_over {
+                return Ok(None);
+            }
         }
-        if self.part.state == State::LineStart && chunk.len() >= WHOLE_LINES_BYTES {
-            return self.read_lines(chunk);
+        match self.part.state {
+            State::LineStart | State::AfterCr | State::Data | State::Ignored
+                if chunk.len() >= WHOLE_LINES_BYTES =>
+            {
+                if chunk.len() <= BLOCK {
+                    self.read_short(chunk)
+                } else {
+                    self.read_lines(chunk)
+                }
+            }
+            _ => self.resume(chunk),
         }
-        self.resume(chunk)
     }
 
     #[cold]
