@@ -53,6 +53,11 @@ impl Decoder {
                     if line.len() > self.limits.line_bytes_max {
                         return Err(self.limits.line_too_long());
                     }
+                    // A heartbeat is a comment and a blank line.
+                    if self.event.fields == 0 && bytes.get(start) == Some(&b'\n') {
+                        ends.next();
+                        start += 1;
+                    }
                 }
                 [] => {
                     let found =
