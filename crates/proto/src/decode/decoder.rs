@@ -100,11 +100,13 @@ impl Decoder {
         &'d mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Item<'d>>, DecodeError> {
-        match self.poll(chunk) {
-            Ok(None) => Ok(None),
-            Ok(Some(found)) => Ok(Some(self.item(found))),
-            Err(error) => Err(self.fail(error)),
+        if let [byte] = **chunk
+            && self.part.push_byte(byte, &mut self.event)
+        {
+            *chunk = &[];
+            return Ok(None);
         }
+        self.poll_any_item(chunk)
     }
 
     /// Reads `chunk` up to the next event, as one to keep. Comments are passed over, and a
@@ -117,16 +119,13 @@ impl Decoder {
     /// As [`Decoder::poll_item`].
     #[inline]
     pub fn poll_event(&mut self, chunk: &mut &[u8]) -> Result<Option<Event>, DecodeError> {
-        loop {
-            match self.poll(chunk) {
-                Ok(None) => return Ok(None),
-                Ok(Some(Found::Event { event_type, data })) => {
-                    return Ok(Some(self.owned_event(event_type, data)));
-                }
-                Ok(Some(_)) => {}
-                Err(error) => return Err(self.fail(error)),
-            }
+        if let [byte] = **chunk
+            && self.part.push_byte(byte, &mut self.event)
+        {
+            *chunk = &[];
+            return Ok(None);
         }
+        self.poll_any_event(chunk)
     }
 
     /// The last event id: what a client sends as `Last-Event-ID` when it reconnects.
@@ -154,18 +153,41 @@ impl Decoder {
         self.event = EventBuffer::default();
     }
 
+    #[inline(never)]
+    fn poll_any_item<'d, 'c: 'd>(
+        &'d mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<Item<'d>>, DecodeError> {
+        match self.poll(chunk) {
+            Ok(None) => Ok(None),
+            Ok(Some(found)) => Ok(Some(self.item(found))),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_any_event(&mut self, chunk: &mut &[u8]) -> Result<Option<Event>, DecodeError> {
+        loop {
+            match self.poll(chunk) {
+                Ok(None) => return Ok(None),
+                Ok(Some(Found::Event { event_type, data })) => {
+                    return Ok(Some(self.owned_event(event_type, data)));
+                }
+                Ok(Some(_)) => {}
+                Err(error) => return Err(self.fail(error)),
+            }
+        }
+    }
+
     /// Reads up to the next item, without making texts of its bytes.
     #[inline(always)]
     pub(super) fn poll<'c>(
         &mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Found<'c>>, DecodeError> {
-        let in_chunks_of_one = if let [byte] = **chunk {
-            self.part.push_byte(byte, self.wants_comments, &self.limits, &mut self.event)
-        } else {
-            false
-        };
-        if in_chunks_of_one {
+        if let [byte] = **chunk
+            && self.part.push_edge(byte, self.wants_comments, &self.limits, &mut self.event)
+        {
             *chunk = &[];
             return Ok(None);
         }
