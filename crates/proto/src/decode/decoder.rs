@@ -112,8 +112,8 @@ impl Decoder {
     /// Reads `chunk` up to the next event, as one to keep. Comments are passed over, and a
     /// reconnection time is kept for [`Decoder::reconnection_time`].
     ///
-    /// An event costs one allocation, and one more each for an id and a type that differ from the
-    /// last event's.
+    /// An event costs one allocation, and one more each for an id and a type of more than 23 bytes
+    /// that differ from the last event's.
     ///
     /// # Errors
     /// As [`Decoder::poll_item`].
