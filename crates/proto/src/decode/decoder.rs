@@ -186,7 +186,7 @@ impl Decoder {
         chunk: &mut &'c [u8],
     ) -> Result<Option<Found<'c>>, DecodeError> {
         if let [byte] = **chunk
-            && self.part.push_edge(byte, self.wants_comments, &self.limits, &mut self.event)
+            && self.part.push_edge(byte, self.wants_comments, &self.limits, &mut self.event)?
         {
             *chunk = &[];
             return Ok(None);

@@ -72,8 +72,8 @@ impl Part {
         true
     }
 
-    /// Takes a chunk of one byte where a line starts or ends, or in its name, if that is all that
-    /// there is to it: no item, no value to open or to end, no limit.
+    /// Takes a chunk of one byte where a line or a value starts or ends, or in a name, if that is
+    /// all that there is to it: no item, and no limit but that of a value that it opens.
     #[inline(always)]
     pub(super) fn push_edge(
         &mut self,
@@ -81,34 +81,38 @@ impl Part {
         wants_comments: bool,
         limits: &Limits,
         event: &mut EventBuffer,
-    ) -> bool {
+    ) -> Result<bool, DecodeError> {
         if is_line_end(byte) {
-            let ends = match self.state {
-                State::Data | State::Ignored => true,
-                State::LineStart => event.fields == 0,
-                _ => false,
-            };
-            if ends {
-                self.end_line(byte);
+            match self.state {
+                State::Data | State::Ignored => {}
+                State::LineStart if event.fields == 0 => {}
+                State::Value(Field::EventType) => event.keep_event_type(&self.value),
+                State::Value(Field::Id) => event.keep_id(&self.value),
+                _ => return Ok(false),
             }
-            return ends;
+            self.end_line(byte);
+            return Ok(true);
         }
         match self.state {
             State::Name(field, known) if self.room > 0 => match field.name().get(known) {
                 Some(next) if *next == byte => self.state = State::Name(field, known + 1),
                 None if byte == b':' => self.state = State::Colon(field),
-                _ => return false,
+                _ => return Ok(false),
             },
+            State::Colon(field) if byte == b' ' && self.room > 0 => {
+                self.room -= 1;
+                return self.open_value(field, limits, event).map(|()| true);
+            }
             State::LineStart if limits.line_bytes_max > 0 => {
                 let field = Field::beginning_with(byte);
                 if field == Field::Comment {
                     if wants_comments {
-                        return false;
+                        return Ok(false);
                     }
                 } else if event.fields < limits.event_fields_max {
                     event.fields += 1;
                 } else {
-                    return false;
+                    return Ok(false);
                 }
                 self.open(limits);
                 self.state = match field {
@@ -116,10 +120,10 @@ impl Part {
                     field => State::Name(field, 1),
                 };
             }
-            _ => return false,
+            _ => return Ok(false),
         }
         self.room -= 1;
-        true
+        Ok(true)
     }
 
     /// Opens a line.
