@@ -8,10 +8,12 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 
+use smol_str::SmolStr;
+
 /// An event as its reader receives it.
 ///
 /// Meant by [dispatching the event](https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage)
-/// in WHATWG HTML. The type and the id are shared strings: cloning them allocates nothing.
+/// in WHATWG HTML. Cloning the type or the id allocates nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Event {
     /// The event type: `message` unless the stream named another.
@@ -29,7 +31,8 @@ pub struct Event {
 /// characters are restricted beyond that, but an id of more than 128 bytes or with control
 /// characters may not be accepted in the `Last-Event-ID` header of a reconnect.
 ///
-/// Cloning is cheap: the text is shared, and an empty id has none.
+/// An id of up to 23 bytes needs no allocation; the text of a longer one is shared, so that cloning
+/// is cheap always.
 ///
 /// Standard: the `id` field of WHATWG HTML, "Interpreting an event stream".
 ///
@@ -42,7 +45,7 @@ pub struct Event {
 /// # Ok::<(), tidings_proto::event::InvalidEventId>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct EventId(Option<Arc<str>>);
+pub struct EventId(SmolStr);
 
 impl EventId {
     /// Takes `id` as an event id.
@@ -53,8 +56,7 @@ impl EventId {
     pub fn new(id: impl AsRef<str> + Into<Arc<str>>) -> Result<Self, InvalidEventId> {
         match memchr::memchr3(b'\r', b'\n', 0, id.as_ref().as_bytes()) {
             Some(offset) => Err(InvalidEventId { offset }),
-            None if id.as_ref().is_empty() => Ok(Self(None)),
-            None => Ok(Self(Some(id.into()))),
+            None => Ok(Self(held(id))),
         }
     }
 
@@ -62,19 +64,19 @@ impl EventId {
     /// decoder has looked for.
     pub(crate) fn of_line(id: &str) -> Self {
         debug_assert!(Self::new(id).is_ok());
-        Self((!id.is_empty()).then(|| id.into()))
+        Self(SmolStr::new(id))
     }
 
     /// The text of the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_deref().unwrap_or_default()
+        &self.0
     }
 
     /// Whether the id is the empty string, which a client never sends as `Last-Event-ID`.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.0.is_empty()
     }
 }
 
@@ -83,7 +85,8 @@ impl EventId {
 /// On the wire an empty type and no type both mean `message`, so there is one way to say it here:
 /// [`EventName::default`] is `message`, and the empty string is refused.
 ///
-/// Cloning is cheap: the text is shared, and `message` has none.
+/// A type of up to 23 bytes needs no allocation; the text of a longer one is shared, so that cloning
+/// is cheap always.
 ///
 /// Standard: the `event` field of WHATWG HTML, "Interpreting an event stream".
 ///
@@ -96,8 +99,8 @@ impl EventId {
 /// assert!(EventName::new("price\rdata: forged").is_err());
 /// # Ok::<(), tidings_proto::event::InvalidEventName>(())
 /// ```
-#[derive(Clone, Default)]
-pub struct EventName(Option<Arc<str>>);
+#[derive(Clone)]
+pub struct EventName(SmolStr);
 
 impl EventName {
     /// Takes `name` as an event type.
@@ -111,27 +114,41 @@ impl EventName {
         }
         match memchr::memchr2(b'\r', b'\n', name.as_ref().as_bytes()) {
             Some(offset) => Err(InvalidEventName::LineEnd { offset }),
-            None if name.as_ref() == DEFAULT_NAME => Ok(Self(None)),
-            None => Ok(Self(Some(name.into()))),
+            None => Ok(Self(held(name))),
         }
     }
 
     /// Takes a text that was decoded from one line, and so has no line end.
     pub(crate) fn of_line(name: &str) -> Self {
         debug_assert!(Self::new(name).is_ok());
-        Self((name != DEFAULT_NAME).then(|| name.into()))
+        Self(SmolStr::new(name))
     }
 
     /// The text of the event type.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_deref().unwrap_or(DEFAULT_NAME)
+        &self.0
     }
 
     /// Whether this is `message`, the type of an event that names none.
     #[must_use]
     pub fn is_default(&self) -> bool {
-        self.0.is_none()
+        self.as_str() == DEFAULT_NAME
+    }
+}
+
+impl Default for EventName {
+    fn default() -> Self {
+        Self(SmolStr::new_inline(DEFAULT_NAME))
+    }
+}
+
+/// Holds a short text in place, and shares a long one, in its own memory if it is shared already.
+fn held(text: impl AsRef<str> + Into<Arc<str>>) -> SmolStr {
+    if text.as_ref().len() <= SmolStr::INLINE_CAP {
+        SmolStr::new_inline(text.as_ref())
+    } else {
+        SmolStr::from(text.into())
     }
 }
 

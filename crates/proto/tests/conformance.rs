@@ -332,9 +332,12 @@ fn a_line_whole_in_its_chunk_is_not_copied() {
 }
 
 #[test]
-fn equal_ids_and_types_share_their_text() {
+fn equal_ids_and_types_that_are_long_share_their_text() {
     let mut decoder = decoder();
-    let mut chunk = &b"id: 1\nevent: e\ndata: a\n\nevent: e\ndata: b\n\n"[..];
+    let (id, event_type) = ("1".repeat(24), "e".repeat(24));
+    let stream =
+        format!("id: {id}\nevent: {event_type}\ndata: a\n\nevent: {event_type}\ndata: b\n\n");
+    let mut chunk = stream.as_bytes();
     let a = decoder.poll_event(&mut chunk).unwrap().unwrap();
     let b = decoder.poll_event(&mut chunk).unwrap().unwrap();
     assert_eq!(a.event_type.as_str().as_ptr(), b.event_type.as_str().as_ptr());

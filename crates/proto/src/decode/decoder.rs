@@ -9,7 +9,7 @@ use super::limits::{DecodeError, Limits};
 use super::part::{Part, State};
 use super::resume::WHOLE_LINES_BYTES;
 use super::utf8;
-use super::vectors::Processor;
+use super::vectors::{BLOCK, Processor};
 use crate::event::{DEFAULT_NAME, Event, EventId, EventName};
 
 /// Reads an event stream, chunk by chunk.
@@ -100,33 +100,32 @@ impl Decoder {
         &'d mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Item<'d>>, DecodeError> {
-        match self.poll(chunk) {
-            Ok(None) => Ok(None),
-            Ok(Some(found)) => Ok(Some(self.item(found))),
-            Err(error) => Err(self.fail(error)),
+        if let [byte] = **chunk
+            && self.part.push_byte(byte, &mut self.event)
+        {
+            *chunk = &[];
+            return Ok(None);
         }
+        self.poll_any_item(chunk)
     }
 
     /// Reads `chunk` up to the next event, as one to keep. Comments are passed over, and a
     /// reconnection time is kept for [`Decoder::reconnection_time`].
     ///
-    /// An event costs one allocation, and one more each for an id and a type that differ from the
-    /// last event's.
+    /// An event costs one allocation, and one more each for an id and a type of more than 23 bytes
+    /// that differ from the last event's.
     ///
     /// # Errors
     /// As [`Decoder::poll_item`].
     #[inline]
     pub fn poll_event(&mut self, chunk: &mut &[u8]) -> Result<Option<Event>, DecodeError> {
-        loop {
-            match self.poll(chunk) {
-                Ok(None) => return Ok(None),
-                Ok(Some(Found::Event { event_type, data })) => {
-                    return Ok(Some(self.owned_event(event_type, data)));
-                }
-                Ok(Some(_)) => {}
-                Err(error) => return Err(self.fail(error)),
-            }
+        if let [byte] = **chunk
+            && self.part.push_byte(byte, &mut self.event)
+        {
+            *chunk = &[];
+            return Ok(None);
         }
+        self.poll_any_event(chunk)
     }
 
     /// The last event id: what a client sends as `Last-Event-ID` when it reconnects.
@@ -154,33 +153,66 @@ impl Decoder {
         self.event = EventBuffer::default();
     }
 
+    #[inline(never)]
+    fn poll_any_item<'d, 'c: 'd>(
+        &'d mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<Item<'d>>, DecodeError> {
+        match self.poll(chunk) {
+            Ok(None) => Ok(None),
+            Ok(Some(found)) => Ok(Some(self.item(found))),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_any_event(&mut self, chunk: &mut &[u8]) -> Result<Option<Event>, DecodeError> {
+        loop {
+            match self.poll(chunk) {
+                Ok(None) => return Ok(None),
+                Ok(Some(Found::Event { event_type, data })) => {
+                    return Ok(Some(self.owned_event(event_type, data)));
+                }
+                Ok(Some(_)) => {}
+                Err(error) => return Err(self.fail(error)),
+            }
+        }
+    }
+
     /// Reads up to the next item, without making texts of its bytes.
     #[inline(always)]
     pub(super) fn poll<'c>(
         &mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Found<'c>>, DecodeError> {
-        let in_chunks_of_one = if let [byte] = **chunk {
-            self.part.push_byte(byte, self.wants_comments, &self.limits, &mut self.event)
-        } else {
-            false
-        };
-        if in_chunks_of_one {
+        if let [byte] = **chunk
+            && self.part.push_edge(byte, self.wants_comments, &self.limits, &mut self.event)?
+        {
             *chunk = &[];
             return Ok(None);
         }
-        let chunk_is_over = match self.part.state {
-            State::Data => self.continue_data(chunk)?,
-            State::Ignored => self.continue_ignored(chunk)?,
-            _ => false,
-        };
-        if chunk_is_over {
-            return Ok(None);
+        if chunk.len() > BLOCK {
+            let chunk_is_over = match self.part.state {
+                State::Data => self.continue_data(chunk)?,
+                State::Ignored => self.continue_ignored(chunk)?,
+                _ => false,
+            };
+            if chunk_is_over {
+                return Ok(None);
+            }
         }
-        if self.part.state == State::LineStart && chunk.len() >= WHOLE_LINES_BYTES {
-            return self.read_lines(chunk);
+        match self.part.state {
+            State::LineStart | State::AfterCr | State::Data | State::Ignored
+                if chunk.len() >= WHOLE_LINES_BYTES =>
+            {
+                if chunk.len() <= BLOCK {
+                    self.read_short(chunk)
+                } else {
+                    self.read_lines(chunk)
+                }
+            }
+            _ => self.resume(chunk),
         }
-        self.resume(chunk)
     }
 
     #[cold]

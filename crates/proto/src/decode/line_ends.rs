@@ -2,14 +2,62 @@
 
 use core::marker::PhantomData;
 
-use super::vectors::{BLOCK, QUARTER, Vectors};
+use super::vectors::{BLOCK, Baseline, QUARTER, Vectors};
 
-/// Yields the position of every CR and LF of a chunk, in order.
+/// The positions of every CR and LF of a chunk, in order.
+pub(super) trait LineEnds {
+    fn next(&mut self) -> Option<usize>;
+
+    /// Whether all bytes up to the last line end that was yielded are known to be ASCII. It comes
+    /// with the search at next to no cost.
+    fn seen_ascii_only(&self) -> bool;
+}
+
+/// The line ends of a chunk of at most 64 bytes, found at once.
+#[derive(Clone, Copy)]
+pub(super) struct ShortLineEnds {
+    /// One bit a byte, for those that are still to be yielded.
+    mask: u64,
+    beyond_ascii: bool,
+}
+
+impl ShortLineEnds {
+    /// Searches `chunk`, or no more than its first 64 bytes.
+    #[inline(always)]
+    pub(super) fn new(chunk: &[u8]) -> Self {
+        let (mask, beyond_ascii) = match chunk.first_chunk::<BLOCK>() {
+            Some(block) => Baseline::block(block),
+            None => tail_mask::<Baseline>(chunk),
+        };
+        Self { mask, beyond_ascii }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(self) -> bool {
+        self.mask == 0
+    }
+}
+
+impl LineEnds for ShortLineEnds {
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        let at = (self.mask != 0).then(|| self.mask.trailing_zeros() as usize);
+        self.mask &= self.mask.wrapping_sub(1);
+        at
+    }
+
+    #[inline(always)]
+    fn seen_ascii_only(&self) -> bool {
+        !self.beyond_ascii
+    }
+}
+
+/// The line ends of a chunk of any length, found as they are asked for.
 ///
 /// It reads 64 bytes at a time into a bit mask, one bit a byte, so that many short lines cost one
 /// scan; where some blocks in a row have no line end, it runs ahead in larger steps, which are
 /// the faster on long lines.
-pub(super) struct LineEnds<'c, V> {
+pub(super) struct LongLineEnds<'c, V> {
     /// The bytes not yet scanned.
     rest: &'c [u8],
     /// How many bytes of the chunk are before `rest`.
@@ -23,31 +71,11 @@ pub(super) struct LineEnds<'c, V> {
     vectors: PhantomData<V>,
 }
 
-impl<'c, V: Vectors> LineEnds<'c, V> {
+impl<'c, V: Vectors> LongLineEnds<'c, V> {
     #[inline(always)]
     pub(super) fn new(chunk: &'c [u8]) -> Self {
         let (rest, vectors) = (chunk, PhantomData);
         Self { rest, scanned: 0, mask: 0, base: 0, beyond_ascii: false, vectors }
-    }
-
-    #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<usize> {
-        if self.mask == 0 {
-            self.fill();
-            if self.mask == 0 {
-                return None;
-            }
-        }
-        let at = self.base + self.mask.trailing_zeros() as usize;
-        self.mask &= self.mask - 1;
-        Some(at)
-    }
-
-    /// Whether all bytes up to the last line end that was yielded are known to be ASCII. It comes
-    /// with the search at next to no cost.
-    #[inline(always)]
-    pub(super) fn seen_ascii_only(&self) -> bool {
-        !self.beyond_ascii
     }
 
     /// Goes on to the next block that has a line end, or to the end of the chunk.
@@ -85,6 +113,26 @@ impl<'c, V: Vectors> LineEnds<'c, V> {
         self.scanned += skipped;
         self.rest = self.rest.get(skipped..).unwrap_or_default();
         self.beyond_ascii |= beyond_ascii;
+    }
+}
+
+impl<V: Vectors> LineEnds for LongLineEnds<'_, V> {
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.mask == 0 {
+            self.fill();
+            if self.mask == 0 {
+                return None;
+            }
+        }
+        let at = self.base + self.mask.trailing_zeros() as usize;
+        self.mask &= self.mask - 1;
+        Some(at)
+    }
+
+    #[inline(always)]
+    fn seen_ascii_only(&self) -> bool {
+        !self.beyond_ascii
     }
 }
 
@@ -135,13 +183,34 @@ fn tail_mask<V: Vectors>(tail: &[u8]) -> (u64, bool) {
             mask |= u64::from(bits >> seen) << at;
             beyond_ascii |= beyond;
         } else {
-            for (bit, byte) in last.iter().enumerate() {
-                mask |= u64::from(is_line_end(*byte)) << bit;
-                beyond_ascii |= !byte.is_ascii();
-            }
+            let (bits, beyond) = V::quarter(&padded(last));
+            mask |= u64::from(bits);
+            beyond_ascii |= beyond;
         }
     }
     (mask, beyond_ascii)
+}
+
+/// Fewer than 16 bytes, followed by NUL, which is ASCII and ends no line. Two loads that overlap
+/// are faster than a loop, and than a copy of a length that is not known.
+#[inline(always)]
+fn padded(bytes: &[u8]) -> [u8; QUARTER] {
+    let place = |of: usize| 8 * (bytes.len() - of);
+    let word = if let (Some(low), Some(high)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (low, high) = (u64::from_le_bytes(*low), u64::from_le_bytes(*high));
+        u128::from(low) | u128::from(high) << place(8)
+    } else if let (Some(low), Some(high)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (low, high) = (u32::from_le_bytes(*low), u32::from_le_bytes(*high));
+        (u64::from(low) | u64::from(high) << place(4)).into()
+    } else {
+        match *bytes {
+            [a, b, c] => u32::from_le_bytes([a, b, c, 0]).into(),
+            [a, b] => u16::from_le_bytes([a, b]).into(),
+            [a] => a.into(),
+            _ => 0,
+        }
+    };
+    word.to_le_bytes()
 }
 
 /// Blocks without a line end before larger steps are taken: with fewer, lines of 300 bytes are
@@ -153,7 +222,7 @@ const LONG_BYTES: usize = 4 * BLOCK;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::vectors::{Baseline, Processor};
+    use crate::decode::vectors::Processor;
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
@@ -165,7 +234,7 @@ mod tests {
         ) {
             let naive: Vec<usize> =
                 (0..bytes.len()).filter(|at| is_line_end(bytes[*at])).collect();
-            let mut ends = LineEnds::<Baseline>::new(&bytes);
+            let mut ends = LongLineEnds::<Baseline>::new(&bytes);
             let mut found = Vec::new();
             while let Some(end) = ends.next() {
                 found.push(end);

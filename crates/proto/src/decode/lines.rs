@@ -4,23 +4,32 @@ use super::decoder::{Decoder, Found, Source};
 use super::event_buffer::{Borrowed, is_id};
 use super::field::{self, Field};
 use super::limits::DecodeError;
-use super::line_ends::LineEnds;
+use super::line_ends::{LineEnds, ShortLineEnds};
 use super::part::State;
 use super::utf8;
-use super::vectors::Vectors;
 
 impl Decoder {
-    /// Reads whole lines from the start of a line, up to the next item, and opens the line under
-    /// way with what is behind the last line end.
+    /// Reads whole lines up to the next item, and opens the line under way with what is behind the
+    /// last line end. The chunk starts where a line does, or goes on with one that yields nothing,
+    /// so that a short chunk is searched once for all of its line ends.
     #[inline(always)]
-    pub(super) fn read_lines_with<'c, V: Vectors>(
+    pub(super) fn read_lines_with<'c>(
         &mut self,
         chunk: &mut &'c [u8],
+        mut ends: impl LineEnds,
     ) -> Result<Option<Found<'c>>, DecodeError> {
         let bytes = *chunk;
         let mut borrowed = Borrowed::default();
-        let mut ends = LineEnds::<V>::new(bytes);
-        let mut start = 0;
+        let mut start = match self.part.state {
+            State::LineStart => 0,
+            _ => match self.go_on(bytes, &mut ends)? {
+                Some(start) => start,
+                None => {
+                    *chunk = &[];
+                    return Ok(None);
+                }
+            },
+        };
         while let Some(end) = ends.next() {
             let (line, after) = bytes
                 .get(start..)
@@ -43,6 +52,11 @@ impl Decoder {
                 [b':', ..] if !self.wants_comments => {
                     if line.len() > self.limits.line_bytes_max {
                         return Err(self.limits.line_too_long());
+                    }
+                    // A heartbeat is a comment and a blank line.
+                    if self.event.fields == 0 && bytes.get(start) == Some(&b'\n') {
+                        ends.next();
+                        start += 1;
                     }
                 }
                 [] => {
@@ -69,9 +83,85 @@ impl Decoder {
         self.event.shrink();
         let tail = bytes.get(start..).unwrap_or_default();
         if !tail.is_empty() {
-            self.open_tail(tail, ends.seen_ascii_only())?;
+            if let [b':', ..] = tail
+                && !self.wants_comments
+            {
+                self.part.open(&self.limits);
+                self.part.state = State::Ignored;
+                self.part.take_room(tail.len())?;
+            } else {
+                self.open_tail(tail, ends.seen_ascii_only())?;
+            }
         }
         Ok(None)
+    }
+
+    /// Reads a chunk of at most 64 bytes, as [`Decoder::read_lines_with`] does.
+    #[inline(always)]
+    pub(super) fn read_short<'c>(
+        &mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<Found<'c>>, DecodeError> {
+        let ends = ShortLineEnds::new(chunk);
+        if ends.is_empty() && matches!(self.part.state, State::Data | State::Ignored) {
+            // Most chunks of a long line.
+            self.part.take_room(chunk.len())?;
+            if self.part.state == State::Data {
+                self.event.push_data(chunk, ends.seen_ascii_only());
+            }
+            *chunk = &[];
+            return Ok(None);
+        }
+        self.read_short_lines(chunk, ends)
+    }
+
+    #[inline(never)]
+    fn read_short_lines<'c>(
+        &mut self,
+        chunk: &mut &'c [u8],
+        ends: ShortLineEnds,
+    ) -> Result<Option<Found<'c>>, DecodeError> {
+        self.read_lines_with(chunk, ends)
+    }
+
+    /// Goes on with the line under way, and says where the next one starts; not if the chunk ends
+    /// before it.
+    #[inline(always)]
+    fn go_on(
+        &mut self,
+        bytes: &[u8],
+        ends: &mut impl LineEnds,
+    ) -> Result<Option<usize>, DecodeError> {
+        let state = core::mem::replace(&mut self.part.state, State::LineStart);
+        if state == State::AfterCr {
+            let is_crlf = bytes.first() == Some(&b'\n');
+            if is_crlf {
+                ends.next();
+            }
+            return Ok(Some(usize::from(is_crlf)));
+        }
+        let end = ends.next();
+        let (piece, after) = bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or_default();
+        self.part.take_room(piece.len())?;
+        if state == State::Data {
+            self.event.push_data(piece, ends.seen_ascii_only());
+        }
+        match after {
+            [] => {
+                self.part.state = state;
+                Ok(None)
+            }
+            [b'\r', b'\n', ..] => {
+                ends.next();
+                Ok(Some(piece.len() + 2))
+            }
+            [first, ..] => {
+                if *first == b'\r' && after.len() == 1 {
+                    self.part.state = State::AfterCr;
+                }
+                Ok(Some(piece.len() + 1))
+            }
+        }
     }
 
     /// Reads a line that is whole and neither blank nor a comment nobody asked for.

@@ -52,63 +52,78 @@ impl Part {
         Self { state: State::Bom(0), room, crossing, value: Vec::new() }
     }
 
-    /// Takes a chunk of one byte, if that is all that there is to it: no item, no value to open or
-    /// to end, no limit.
+    /// Takes a chunk of one byte, if it is one more of a value or of an ignored line and there is
+    /// room for it.
     ///
-    /// A path of its own, as a stream may come byte by byte: it made chunks of one byte two to three
-    /// times as fast.
+    /// A path of its own that is compiled into the caller, as a stream may come byte by byte: there
+    /// a call costs as much as all that is done in it, see `table /1`.
     #[inline(always)]
-    pub(super) fn push_byte(
+    pub(super) fn push_byte(&mut self, byte: u8, event: &mut EventBuffer) -> bool {
+        if is_line_end(byte) || self.room == 0 {
+            return false;
+        }
+        match self.state {
+            State::Ignored => {}
+            State::Data => event.push_data(&[byte], byte.is_ascii()),
+            State::Value(_) => self.value.push(byte),
+            _ => return false,
+        }
+        self.room -= 1;
+        true
+    }
+
+    /// Takes a chunk of one byte where a line or a value starts or ends, or in a name, if that is
+    /// all that there is to it: no item, and no limit but that of a value that it opens.
+    #[inline(always)]
+    pub(super) fn push_edge(
         &mut self,
         byte: u8,
         wants_comments: bool,
         limits: &Limits,
         event: &mut EventBuffer,
-    ) -> bool {
+    ) -> Result<bool, DecodeError> {
         if is_line_end(byte) {
-            let ends = match self.state {
-                State::Data | State::Ignored => true,
-                State::LineStart => event.fields == 0,
-                _ => false,
-            };
-            if ends {
-                self.end_line(byte);
+            match self.state {
+                State::Data | State::Ignored => {}
+                State::LineStart if event.fields == 0 => {}
+                State::Value(Field::EventType) => event.keep_event_type(&self.value),
+                State::Value(Field::Id) => event.keep_id(&self.value),
+                _ => return Ok(false),
             }
-            return ends;
-        }
-        if self.state == State::LineStart {
-            let field = Field::beginning_with(byte);
-            if field == Field::Comment {
-                if wants_comments {
-                    return false;
-                }
-            } else if event.fields < limits.event_fields_max && limits.line_bytes_max > 0 {
-                event.fields += 1;
-            } else {
-                return false;
-            }
-            self.open(limits);
-            self.state = match field {
-                Field::Comment | Field::Unknown => State::Ignored,
-                field => State::Name(field, 0),
-            };
-        }
-        if self.room == 0 {
-            return false;
+            self.end_line(byte);
+            return Ok(true);
         }
         match self.state {
-            State::Data => event.push_data(&[byte], byte.is_ascii()),
-            State::Value(_) => self.value.push(byte),
-            State::Ignored => {}
-            State::Name(field, known) => match field.name().get(known) {
+            State::Name(field, known) if self.room > 0 => match field.name().get(known) {
                 Some(next) if *next == byte => self.state = State::Name(field, known + 1),
                 None if byte == b':' => self.state = State::Colon(field),
-                _ => return false,
+                _ => return Ok(false),
             },
-            _ => return false,
+            State::Colon(field) if byte == b' ' && self.room > 0 => {
+                self.room -= 1;
+                return self.open_value(field, limits, event).map(|()| true);
+            }
+            State::LineStart if limits.line_bytes_max > 0 => {
+                let field = Field::beginning_with(byte);
+                if field == Field::Comment {
+                    if wants_comments {
+                        return Ok(false);
+                    }
+                } else if event.fields < limits.event_fields_max {
+                    event.fields += 1;
+                } else {
+                    return Ok(false);
+                }
+                self.open(limits);
+                self.state = match field {
+                    Field::Comment | Field::Unknown => State::Ignored,
+                    field => State::Name(field, 1),
+                };
+            }
+            _ => return Ok(false),
         }
         self.room -= 1;
-        true
+        Ok(true)
     }
 
     /// Opens a line.

@@ -117,33 +117,60 @@ impl Decoder {
 
     /// Opens a line with what comes behind the last line end of a chunk; `is_ascii` tells that it is
     /// known to be.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn open_tail(&mut self, tail: &[u8], is_ascii: bool) -> Result<(), DecodeError> {
-        if let [b':', ..] = tail
-            && !self.wants_comments
-        {
-            self.part.open(&self.limits);
-            self.part.state = State::Ignored;
-            return self.part.take_room(tail.len());
-        }
-        if tail.len() < HEAD_BYTES {
-            // The field is not known for sure: see byte by byte how far it is.
-            for mut byte in tail.chunks(1) {
-                // Bytes within a line yield nothing.
-                self.poll(&mut byte)?;
+        let (field, value) = match tail {
+            [b'd', b'a', b't', b'a', b':', b' ', value @ ..]
+            | [b'd', b'a', b't', b'a', b':', value @ ..]
+                if tail.len() > b"data:".len() =>
+            {
+                (Field::Data, value)
             }
-            return Ok(());
-        }
-        let (field, value) = field::split(tail);
+            _ => return self.open_other_tail(tail),
+        };
         self.open_line(field)?;
         self.part.take_room(tail.len() - value.len())?;
         self.part.open_value(field, &self.limits, &mut self.event)?;
         self.part.take_room(value.len())?;
-        match self.part.state {
-            State::Data => self.event.push_data(value, is_ascii),
-            State::Value(_) => self.part.push_value(value),
-            _ => {}
-        }
+        self.event.push_data(value, is_ascii);
+        Ok(())
+    }
+
+    /// Opens a line that is not data, or not yet, with its first bytes.
+    fn open_other_tail(&mut self, tail: &[u8]) -> Result<(), DecodeError> {
+        let field = match tail {
+            [first, ..] => Field::beginning_with(*first),
+            [] => return Ok(()),
+        };
+        self.open_line(field)?;
+        let value = match field {
+            Field::Comment if self.wants_comments => tail.get(1..),
+            Field::Comment | Field::Unknown => None,
+            _ => match tail.strip_prefix(field.name()) {
+                Some([b':', b' ', value @ ..] | [b':', value @ ..])
+                    if tail.len() > field.name().len() + 1 =>
+                {
+                    Some(value)
+                }
+                Some([b':']) => {
+                    self.part.state = State::Colon(field);
+                    return self.part.take_room(tail.len());
+                }
+                _ if field.name().starts_with(tail) => {
+                    self.part.state = State::Name(field, tail.len());
+                    return self.part.take_room(tail.len());
+                }
+                _ => None,
+            },
+        };
+        let Some(value) = value else {
+            self.part.state = State::Ignored;
+            return self.part.take_room(tail.len());
+        };
+        self.part.take_room(tail.len() - value.len())?;
+        self.part.open_value(field, &self.limits, &mut self.event)?;
+        self.part.take_room(value.len())?;
+        self.part.push_value(value);
         Ok(())
     }
 
@@ -228,9 +255,6 @@ fn split_at<'c>(chunk: &mut &'c [u8], end: Option<usize>) -> (&'c [u8], Option<u
 }
 
 const BOM: [u8; 3] = *b"\xef\xbb\xbf";
-
-/// As many bytes as the longest field name, its colon and a space have.
-const HEAD_BYTES: usize = 7;
 
 /// A chunk shorter than this is read byte by byte where no line is under way, which is faster than
 /// to set up the search for whole lines.

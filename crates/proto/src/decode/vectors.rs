@@ -7,7 +7,7 @@
 
 use super::decoder::{Decoder, Found};
 use super::limits::DecodeError;
-use super::line_ends::first_line_end;
+use super::line_ends::{LongLineEnds, first_line_end};
 
 /// One way to look at many bytes at once.
 pub(super) trait Vectors {
@@ -93,7 +93,7 @@ impl Decoder {
         &mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Found<'c>>, DecodeError> {
-        self.read_lines_with::<Baseline>(chunk)
+        self.read_lines_with(chunk, LongLineEnds::<Baseline>::new(chunk))
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -103,7 +103,7 @@ impl Decoder {
         &mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Found<'c>>, DecodeError> {
-        self.read_lines_with::<x86_64::Avx2>(chunk)
+        self.read_lines_with(chunk, LongLineEnds::<x86_64::Avx2>::new(chunk))
     }
 }
 
