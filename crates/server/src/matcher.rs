@@ -1,10 +1,17 @@
 //! Matchers and filters: which topics a subscriber follows, and what it may see of them.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use parking_lot::Mutex;
 use url::Url;
-use urlpattern::{UrlPattern, UrlPatternInit, UrlPatternMatchInput, UrlPatternOptions};
+use urlpattern::{
+    RegexSyntax, UrlPattern, UrlPatternInit, UrlPatternMatchInput, UrlPatternOptions,
+    regexp::RegExp,
+};
 
 use crate::{record::Record, topic::Topic};
 
@@ -19,7 +26,7 @@ pub struct Pattern(Arc<PatternState>);
 struct PatternState {
     source: Box<str>,
     base: Url,
-    pattern: UrlPattern,
+    pattern: UrlPattern<RegexOnUse>,
     // Parsing a topic as URL costs microseconds, and a follower asks about the same few topics
     // again and again.
     memo: Mutex<HashMap<Topic, bool>>,
@@ -39,11 +46,13 @@ impl Pattern {
         if source.len() > Self::BYTES_MAX {
             return Err(PatternError::TooLong { bytes: source.len() });
         }
-        let syntax = |error: urlpattern::Error| PatternError::Syntax { why: error.to_string() };
-        let init =
-            UrlPatternInit::parse_constructor_string::<regex::Regex>(source, Some(base.clone()))
-                .map_err(syntax)?;
-        let pattern = <UrlPattern>::parse(init, UrlPatternOptions::default()).map_err(syntax)?;
+        let syntax = |error| match error {
+            urlpattern::Error::RegExp(()) => PatternError::Regex,
+            error => PatternError::Syntax { why: error.to_string() },
+        };
+        // Compiled once to know that it can be.
+        compile::<BoundedRegex>(source, base).map_err(syntax)?;
+        let pattern = compile::<RegexOnUse>(source, base).map_err(syntax)?;
         let (source, base) = (source.into(), base.clone());
         Ok(Self(Arc::new(PatternState { source, base, pattern, memo: Mutex::default() })))
     }
@@ -93,6 +102,75 @@ pub enum PatternError {
         /// What the parser says.
         why: String,
     },
+    /// One of its parts is no regular expression, or one that is too large.
+    #[error(
+        "not a URL Pattern: a regular expression in it is not valid, or takes more than {} KiB",
+        BoundedRegex::BYTES_MAX >> 10
+    )]
+    Regex,
+}
+
+fn compile<R: RegExp>(source: &str, base: &Url) -> Result<UrlPattern<R>, urlpattern::Error> {
+    let init = UrlPatternInit::parse_constructor_string::<R>(source, Some(base.clone()))?;
+    UrlPattern::parse(init, UrlPatternOptions::default())
+}
+
+/// A part of a pattern. The standard allows regular expressions in patterns, and a dozen bytes
+/// such as `(\w{200})` make one of megabytes, which takes a fifth of a second to compile.
+#[derive(Debug)]
+struct BoundedRegex(regex::Regex);
+
+impl BoundedRegex {
+    // `rooms/:id` takes 2 KiB, `(\w+)` and some forty groups without repetition 64 KiB.
+    const BYTES_MAX: usize = 64 << 10;
+}
+
+impl RegExp for BoundedRegex {
+    fn syntax() -> RegexSyntax {
+        RegexSyntax::Rust
+    }
+
+    fn parse(pattern: &str, _flags: &str, _force_eval: bool) -> Result<Self, ()> {
+        let mut builder = regex::RegexBuilder::new(pattern);
+        builder.size_limit(Self::BYTES_MAX).dfa_size_limit(Self::BYTES_MAX);
+        builder.build().map(Self).map_err(drop)
+    }
+
+    fn matches<'a>(&self, text: &'a str) -> Option<Vec<Option<&'a str>>> {
+        // What the groups captured is never asked for.
+        self.0.is_match(text).then(Vec::new)
+    }
+
+    fn pattern_string(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// The same, compiled when it is first asked. A pattern has some ten, and most of them never are:
+/// a part such as `rooms/:id` is matched without. It takes 3 KiB in place of 80.
+#[derive(Debug)]
+struct RegexOnUse {
+    source: Box<str>,
+    regex: OnceLock<Option<BoundedRegex>>,
+}
+
+impl RegExp for RegexOnUse {
+    fn syntax() -> RegexSyntax {
+        BoundedRegex::syntax()
+    }
+
+    fn parse(pattern: &str, _flags: &str, _force_eval: bool) -> Result<Self, ()> {
+        Ok(Self { source: pattern.into(), regex: OnceLock::new() })
+    }
+
+    fn matches<'a>(&self, text: &'a str) -> Option<Vec<Option<&'a str>>> {
+        let regex = self.regex.get_or_init(|| BoundedRegex::parse(&self.source, "", true).ok());
+        regex.as_ref()?.matches(text)
+    }
+
+    fn pattern_string(&self) -> &str {
+        &self.source
+    }
 }
 
 /// One topic, or a pattern of topics.
@@ -235,6 +313,21 @@ mod tests {
             Pattern::parse(&"x".repeat(600), &base).unwrap_err(),
             PatternError::TooLong { bytes: 600 }
         );
+    }
+
+    #[test]
+    fn a_short_pattern_cannot_take_much_memory() {
+        let base = Url::parse("http://localhost/").unwrap();
+        for source in ["(\\w{200})", "((?:a{99}){99}){9}", "https://(\\w{99}).example/*", "a/([)"] {
+            let parsed = Pattern::parse(source, &base);
+            assert_eq!(parsed.map(drop), Err(PatternError::Regex), "{source}");
+        }
+        let many = pattern(&(0..30).map(|n| format!("/:a{n}")).collect::<String>());
+        assert!(many.matches(&topic(&"/x".repeat(30))));
+        let dates = pattern("days/(\\d{4})-(\\d{2})-(\\d{2})");
+        assert!(dates.matches(&topic("days/2026-01-02")) && !dates.matches(&topic("days/now")));
+        assert!(pattern("users/(\\w+)").matches(&topic("users/me")));
+        assert!(pattern(":a(\\d+)/:b(\\d+)").matches(&topic("1/2")));
     }
 
     #[test]

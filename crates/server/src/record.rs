@@ -149,7 +149,11 @@ impl Record {
     pub fn memory_bytes(&self) -> usize {
         let id = self.new.id.as_ref().map_or(0, |id| id.as_str().len());
         let event = self.new.event.as_ref().map_or(0, |event| event.as_str().len());
-        size_of::<Self>() + self.new.data.len() + id + event
+        // Each publish brings its own copy of a topic's text, with the two counts of its `Arc`.
+        let topic =
+            |topic: &Topic| size_of::<Topic>() + 2 * size_of::<usize>() + topic.as_str().len();
+        let topics: usize = self.new.topics.iter().map(topic).sum();
+        size_of::<Self>() + self.new.data.len() + id + event + topics
     }
 }
 
@@ -186,6 +190,15 @@ impl From<SystemTime> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_record_holds_counts_its_topics() {
+        let mut new = NewRecord::new(Topic::new("a").unwrap(), "data");
+        new.topics.extend((0..100).map(|n| Topic::new(format!("{n:0512}")).unwrap()));
+        let record = Record { offset: Offset(1), time: Timestamp::default(), new };
+        let bytes = record.memory_bytes();
+        assert!((100 * 512..2 * 100 * 512).contains(&bytes), "{bytes}");
+    }
 
     #[test]
     fn publisher_ids_keep_off_the_reserved() {

@@ -30,8 +30,8 @@ pub(super) async fn receive(hub: &Hub, mut body: Body) -> Result<Received, Probl
         discard(body).await;
         return Err(too_large(bytes_max));
     }
-    let mut share = take(hub, declared)?;
-    let mut bytes = Vec::with_capacity(declared);
+    let mut share = take(hub, 0)?;
+    let mut bytes = Vec::new();
     loop {
         let Ok(frame) = timeout_at(deadline, body.frame()).await else {
             let detail = "the body did not arrive in time";
@@ -47,14 +47,24 @@ pub(super) async fn receive(hub: &Hub, mut body: Body) -> Result<Received, Probl
         };
         let Ok(data) = frame.into_data() else { continue };
         let len = bytes.len() + data.len();
-        if len > bytes_max {
-            drop(bytes);
-            discard(body).await;
-            return Err(too_large(bytes_max));
-        }
         let held = share.num_permits();
-        if len > held {
-            share.merge(take(hub, len - held)?);
+        let grown = if len > bytes_max {
+            Err(too_large(bytes_max))
+        } else if len > held {
+            // Room is taken for what has come, not for what was announced: or else a few hundred
+            // heads without a body would keep every other publisher out.
+            let room = len.max(2 * held).min(if declared > 0 { declared } else { bytes_max });
+            take(hub, room - held).map(|more| {
+                share.merge(more);
+                bytes.reserve_exact(room - bytes.len());
+            })
+        } else {
+            Ok(())
+        };
+        if let Err(problem) = grown {
+            drop((bytes, share));
+            discard(body).await;
+            return Err(problem);
         }
         bytes.extend_from_slice(&data);
     }

@@ -1,6 +1,7 @@
 //! The helper: prepares and removes segments beside the writer, so that no commit waits for it.
 
 use std::{
+    collections::VecDeque,
     io, mem,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
@@ -74,14 +75,14 @@ impl Drop for Spare {
 pub(super) struct Worker {
     storage: Arc<dyn Storage>,
     // Removals that failed are tried again with the next ones.
-    to_remove: Vec<u32>,
+    to_remove: VecDeque<u32>,
     // Whether all that was to be synced was.
     synced: bool,
 }
 
 impl Helper {
     pub(super) fn new(storage: Arc<dyn Storage>, beside: bool) -> io::Result<Self> {
-        let mut worker = Worker { storage, to_remove: Vec::new(), synced: true };
+        let mut worker = Worker { storage, to_remove: VecDeque::new(), synced: true };
         if !beside {
             return Ok(Self(Place::InTurn(worker)));
         }
@@ -166,10 +167,11 @@ impl Worker {
         // First remembered, then forgotten: after a crash in between, nobody is told that
         // nothing is missing.
         trims.write(&*self.storage)?;
-        while let Some(&number) = self.to_remove.last() {
+        // The oldest first: a start finds no hole between those that are left, wherever we stop.
+        while let Some(&number) = self.to_remove.front() {
             match self.storage.remove(&Segment::name(number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => self.to_remove.pop(),
+                _ => self.to_remove.pop_front(),
             };
         }
         self.storage.sync_dir()

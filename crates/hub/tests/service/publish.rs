@@ -149,17 +149,42 @@ async fn publishes_under_way_have_a_limit_in_all() {
     let hub = Hub::with(|config| config.limits.publishing_bytes_max = 1 << 20).await;
     let mut first = hub.connect().await;
     let head = format!(
-        "POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        "POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
         1 << 20
     );
     first.raw(head.as_bytes()).await;
-    // The hub asks for the body once it has set its room aside.
-    assert_eq!(first.head().await.status, 100);
-    let refused = hub.post("/events/a", "x").await;
+    first.raw(&vec![b'x'; (1 << 20) - 1]).await;
+    // When the hub has read that, there is no room for another byte.
+    let refused = soon(async {
+        loop {
+            let answer = hub.post("/events/a", "x").await;
+            if answer.status != 200 {
+                break answer;
+            }
+        }
+    })
+    .await;
     refused.is_problem(503, "crowded");
     assert!(refused.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
-    first.raw(&vec![b'x'; 1 << 20]).await;
+    first.raw(b"x").await;
     assert_eq!(first.head().await.status, 200);
+    hub.post("/events/a", "x").await.id();
+}
+
+#[tokio::test]
+async fn an_announced_body_takes_no_room_before_it_comes() {
+    let hub = Hub::with(|config| config.limits.publishing_bytes_max = 1 << 20).await;
+    let head = format!(
+        "POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        1 << 20
+    );
+    let mut announced = Vec::new();
+    for _ in 0..3 {
+        let mut connection = hub.connect().await;
+        connection.raw(head.as_bytes()).await;
+        assert_eq!(connection.head().await.status, 100);
+        announced.push(connection);
+    }
     hub.post("/events/a", "x").await.id();
 }
 

@@ -111,3 +111,37 @@ fn the_end_of_the_process_alone_loses_nothing() {
         });
     }
 }
+
+#[test]
+fn a_process_that_ends_while_it_removes_many_segments_leaves_no_hole() {
+    let runtime = runtime();
+    let options = options(Durability::Fsync, usize::MAX);
+    for crash_at in 1.. {
+        println!("the process ends at operation {crash_at}");
+        let disk = SimDisk::new(crash_at);
+        let crashed = runtime.block_on(async {
+            let log = open(&disk, &options, 1).expect("it opens");
+            let epoch = log.bounds().epoch;
+            for n in 0..60 {
+                append(&log, &format!("{n} {}", "x".repeat(300))).await;
+            }
+            // All of that is too old at once: the next commit trims it, and removes its segments.
+            disk.advance_ms(3_700_000);
+            disk.crash_at(crash_at);
+            let kept = log.append(record("a", "kept").into()).await.is_ok();
+            drop(log);
+            let crashed = disk.crashed();
+            disk.end_process();
+            let log = open(&disk, &options, 2).expect("it opens again");
+            assert_eq!(log.bounds().epoch, epoch);
+            let found = everything(&log).await;
+            assert!(!kept || found == [(61, "kept".to_owned())], "{found:?}");
+            assert!(!disk.names().iter().any(|name| name.ends_with(".damaged")));
+            crashed
+        });
+        if !crashed {
+            assert!(crash_at > 10, "many segments were removed");
+            break;
+        }
+    }
+}
