@@ -30,6 +30,8 @@ pub struct Index<L> {
     topics: HashMap<TopicId, TopicEntry>,
     topic_ids: std::collections::BTreeMap<Topic, TopicId>,
     topic_id_next: u64,
+    // Of the topics, those with records.
+    topics_with_records: usize,
     // By hashes of publishers' ids: a look-up is checked against the record itself.
     ids: HashMap<u64, IdEntry>,
     // Every record that has an id.
@@ -133,6 +135,7 @@ impl<L: Copy> Index<L> {
             topics: HashMap::new(),
             topic_ids: std::collections::BTreeMap::new(),
             topic_id_next: 0,
+            topics_with_records: 0,
             ids: HashMap::new(),
             ids_in_order: VecDeque::new(),
             id_hasher: RandomState::new(),
@@ -162,7 +165,7 @@ impl<L: Copy> Index<L> {
 
     /// Topics with records.
     pub fn topics_with_records(&self) -> usize {
-        self.topics.values().filter(|topic| !topic.offsets.is_empty()).count()
+        self.topics_with_records
     }
 
     /// Whether a record with this id is indexed, or one whose id has the same hash.
@@ -235,6 +238,7 @@ impl<L: Copy> Index<L> {
         debug_assert!(offset > self.last);
         for id in &topics {
             if let Some(entry) = self.topics.get_mut(id) {
+                self.topics_with_records += usize::from(entry.offsets.is_empty());
                 entry.offsets.push_back(offset);
             }
         }
@@ -384,6 +388,7 @@ impl<L: Copy> Index<L> {
             for id in std::iter::once(entry.topic).chain(more) {
                 if let Some(topic) = self.topics.get_mut(&id) {
                     topic.offsets.pop_front();
+                    self.topics_with_records -= usize::from(topic.offsets.is_empty());
                 }
                 self.remember_trim(id, entry.offset);
             }
