@@ -197,6 +197,7 @@ async fn follow(shared: Weak<Shared>, mut tail: Tail) {
 async fn catch_up(shared: &Shared) {
     let everything = Filter::everything();
     let end = shared.log.bounds().last;
+    let mut failures = 0;
     loop {
         let through = shared.ring.read().through();
         if through >= end {
@@ -208,9 +209,17 @@ async fn catch_up(shared: &Shared) {
                 shared.ring.write().skip_to(page.through);
             }
             Ok(Read::Trimmed { resume_after }) => shared.restart(resume_after),
-            Err(_) => tokio::time::sleep(READ_RETRY).await,
+            Err(_) if failures < READ_RETRIES_MAX => {
+                failures += 1;
+                tokio::time::sleep(READ_RETRY).await;
+            }
+            // A record that stays unreadable concerns those alone who follow it: everybody reads
+            // for himself what is missing here.
+            Err(_) => shared.restart(end),
         }
     }
 }
 
 const READ_RETRY: Duration = Duration::from_millis(250);
+// A second: whatever passes has passed by then.
+const READ_RETRIES_MAX: u32 = 4;

@@ -72,6 +72,7 @@ async fn run(subject: &dyn Subject, seed: u64) {
             }
         }
         assert_eq!((log.bounds().first.0, log.bounds().last.0), (model.first(), model.last));
+        assert_eq!(log.state().topics, log.topics(None, usize::MAX).len());
     }
 }
 
