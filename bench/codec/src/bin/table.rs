@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             missed.extend(row(&corpus, chunk_bytes));
         }
     }
-    println!("\n* reads the corpus wrongly   ~ measured once, as it takes long");
+    println!("\n* reads the corpus wrongly   ~ measured twice only, as it takes long");
     if missed.is_empty() {
         println!("Every bar is met.");
         return ExitCode::SUCCESS;
@@ -144,9 +144,16 @@ fn measure(corpus: &Corpus, chunks: &[Bytes]) -> Vec<Cell> {
 /// Checks a contender, and finds how often it must run for a round to be long enough.
 fn first(contender: &Contender, corpus: &Corpus, chunks: &[Bytes]) -> (Cell, u32) {
     let right = (contender.check)(chunks, corpus);
-    let start = Instant::now();
-    black_box((contender.count)(black_box(chunks)));
-    let took = start.elapsed();
+    let pass = || {
+        let start = Instant::now();
+        black_box((contender.count)(black_box(chunks)));
+        start.elapsed()
+    };
+    let mut took = pass();
+    if took > SLOW {
+        // It may be the machine that was slow, and a fast peer must not be left out for that.
+        took = took.min(pass());
+    }
     let slow = took > SLOW;
     let rounds = if slow { vec![took] } else { Vec::new() };
     let times = (ROUND.as_nanos() / took.as_nanos().max(1)).clamp(1, 10_000) as u32;
@@ -164,5 +171,5 @@ const STREAM_BYTES: usize = 256 << 10;
 const STREAM_BYTES_SMALL: usize = 64 << 10;
 const ROUNDS: usize = 31;
 const ROUND: Duration = Duration::from_millis(1);
-/// Whoever takes longer than this for one pass is measured once.
+/// Whoever takes longer than this for one pass is measured twice only.
 const SLOW: Duration = Duration::from_millis(100);

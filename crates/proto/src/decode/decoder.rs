@@ -100,10 +100,7 @@ impl Decoder {
         &'d mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Item<'d>>, DecodeError> {
-        if let [byte] = **chunk
-            && self.part.push_byte(byte, &mut self.event)
-        {
-            *chunk = &[];
+        if self.takes_byte(chunk) {
             return Ok(None);
         }
         self.poll_any_item(chunk)
@@ -119,10 +116,7 @@ impl Decoder {
     /// As [`Decoder::poll_item`].
     #[inline]
     pub fn poll_event(&mut self, chunk: &mut &[u8]) -> Result<Option<Event>, DecodeError> {
-        if let [byte] = **chunk
-            && self.part.push_byte(byte, &mut self.event)
-        {
-            *chunk = &[];
+        if self.takes_byte(chunk) {
             return Ok(None);
         }
         self.poll_any_event(chunk)
@@ -151,6 +145,16 @@ impl Decoder {
     pub fn end_stream(&mut self) {
         self.part = Part::new(&self.limits);
         self.event = EventBuffer::default();
+    }
+
+    /// Takes a chunk of one byte that only makes a line longer, which most are that come so.
+    #[inline(always)]
+    fn takes_byte(&mut self, chunk: &mut &[u8]) -> bool {
+        let takes = matches!(**chunk, [byte] if self.part.push_byte(byte, &mut self.event));
+        if takes {
+            *chunk = &[];
+        }
+        takes
     }
 
     #[inline(never)]

@@ -10,8 +10,8 @@ use super::field::Field;
 ///
 /// The defaults are far beyond what event streams carry, as a small limit that silently costs
 /// somebody a large result is worse than none. They bound the memory of one decoder to
-/// `buffered_bytes_max`, and as much again for growing its buffers; it takes that memory only while
-/// such an event is under way.
+/// `buffered_bytes_max`, and as much again for growing its buffers, or 1 MiB if that is more; beyond
+/// that 1 MiB it takes the memory only while such an event is under way.
 ///
 /// ```
 /// use tidings_proto::decode::Limits;

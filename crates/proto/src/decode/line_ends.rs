@@ -22,12 +22,12 @@ pub(super) struct ShortLineEnds {
 }
 
 impl ShortLineEnds {
-    /// Searches `chunk`, or no more than its first 64 bytes.
     #[inline(always)]
     pub(super) fn new(chunk: &[u8]) -> Self {
-        let (mask, beyond_ascii) = match chunk.first_chunk::<BLOCK>() {
-            Some(block) => Baseline::block(block),
-            None => tail_mask::<Baseline>(chunk),
+        debug_assert!(chunk.len() <= BLOCK);
+        let (mask, beyond_ascii) = match chunk.try_into() {
+            Ok(block) => Baseline::block(block),
+            Err(_) => tail_mask::<Baseline>(chunk),
         };
         Self { mask, beyond_ascii }
     }
@@ -240,6 +240,13 @@ mod tests {
                 found.push(end);
                 prop_assert!(!ends.seen_ascii_only() || bytes[..end].is_ascii());
             }
+            let short = &bytes[..bytes.len() % (BLOCK + 1)];
+            let mut ends = ShortLineEnds::new(short);
+            prop_assert_eq!(ends.seen_ascii_only(), short.is_ascii());
+            for end in naive.iter().copied().take_while(|end| *end < short.len()) {
+                prop_assert_eq!(ends.next(), Some(end));
+            }
+            prop_assert!(ends.is_empty() && ends.next().is_none());
             let (first, is_ascii) = Processor::detect().line_end(&bytes);
             prop_assert_eq!(first, naive.first().copied());
             prop_assert!(!is_ascii || bytes[..first.unwrap_or(bytes.len())].is_ascii());

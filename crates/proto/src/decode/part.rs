@@ -140,6 +140,7 @@ impl Part {
     }
 
     /// Opens the value of a field: from here its own limits count besides that of the line.
+    #[inline(always)]
     pub(super) fn open_value(
         &mut self,
         field: Field,
