@@ -35,8 +35,8 @@ struct PatternState {
 impl Pattern {
     /// The longest pattern, in bytes.
     pub const BYTES_MAX: usize = 512;
-    // A thousand topics of ordinary length are about 100 KiB.
-    const MEMO_TOPICS_MAX: usize = 1_024;
+    // Every pattern of every subscriber has a memory of its own, so it is small: some 5 KiB.
+    const MEMO_TOPICS_MAX: usize = 64;
 
     /// Parses `source` with the hub's URL `base`.
     ///

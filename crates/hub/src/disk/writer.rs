@@ -244,6 +244,10 @@ struct StopOnDrop<'a>(&'a Shared);
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // So that health checks say it too.
+            self.0.queue.latch(Some("the log's writer failed; restart the hub".into()));
+        }
         self.0.queue.stop();
     }
 }

@@ -48,9 +48,12 @@ impl Entry {
         })
     }
 
-    // The record, its frame and its place in the ring.
+    // The record, the frame of an event stream, and their place in the ring.
     fn bytes(&self) -> usize {
-        self.record.memory_bytes() + self.record.new.data.len() + size_of::<Self>() + 64
+        let data = self.record.new.data.as_bytes();
+        let line_ends = memchr::memchr2_iter(b'\n', b'\r', data).count();
+        let frame = data.len() + line_ends * "data: ".len();
+        self.record.memory_bytes() + frame + size_of::<Self>() + 64
     }
 }
 
