@@ -105,7 +105,8 @@ async fn drain(hub: &Hub, mut connections: JoinSet<()>) {
     let deadline = Instant::now() + timeouts.drain;
     let subscribers = u32::try_from(hub.fanout.stats().subscribers).unwrap_or(u32::MAX);
     let pace = Duration::from_secs(1) * subscribers / Server::LEAVE_PER_SECOND;
-    hub.fanout.drain(pace.min(timeouts.drain.mul_f64(0.7)), timeouts.retry_spread);
+    let retry = hub.config.retry..=hub.config.retry + timeouts.retry_spread;
+    hub.fanout.drain(pace.min(timeouts.drain.mul_f64(0.7)), retry);
     // The last tenth is the log's.
     let all_gone = async { while connections.join_next().await.is_some() {} };
     if timeout_at(deadline - timeouts.drain / 10, all_gone).await.is_err() {

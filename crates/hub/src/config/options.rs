@@ -181,8 +181,8 @@ options! {
     #[arg(long, value_name = "DURATION", value_parser = duration(100 * MS..=HOUR))]
     drain: Duration,
 
-    /// When leaving, tell each subscriber a moment of its own within this time to reconnect, so
-    /// that they do not all come at once [default: 10s].
+    /// When leaving, tell each subscriber to wait for --retry and a part of its own of this time
+    /// before it reconnects, so that they do not all come at once [default: 10s].
     #[arg(long, value_name = "DURATION", value_parser = duration(MS..=HOUR))]
     retry_spread: Duration,
 
