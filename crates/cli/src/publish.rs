@@ -52,7 +52,8 @@ pub(crate) struct Args {
     #[arg(long)]
     id: Option<String>,
 
-    /// Set the reconnection time of the subscribers, such as 5s or 500ms.
+    /// Set the reconnection time of the subscribers, such as 5s or 500ms. A hub takes 100ms and
+    /// more.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     retry: Option<Duration>,
 

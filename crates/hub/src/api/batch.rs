@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_line_is_an_event() {
         let records = parse(concat!(
-            r#"{"topic":"a","data":"one\ntwo","event":"e","id":"7","retry":5,"private":true}"#,
+            r#"{"topic":"a","data":"one\ntwo","event":"e","id":"7","retry":500,"private":true}"#,
             "\r\n\n",
             r#"{"topics":["a","b"],"data":{"z": 1, "a":[ ]}}"#,
             "\n",
@@ -156,6 +156,7 @@ mod tests {
             (r#"{"topics":[],"data":""}"#, "topic: an event needs"),
             (r#"{"topic":"a"}"#, "data: an event needs data"),
             (r#"{"topic":"a","data":"","retry":-1}"#, "retry: the value must be a whole number"),
+            (r#"{"topic":"a","data":"","retry":99}"#, "retry: from 100 milliseconds to 86400000"),
             (r#"{"topic":"a","data":"","private":1}"#, "private: the value must be true or false"),
             (r#"{"topic":"a","data":"","id":7}"#, "id: the value must be a string"),
             (r#"{"topic":"a*","data":""}"#, "topic: a topic must not contain '*'"),

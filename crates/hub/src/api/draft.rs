@@ -24,6 +24,9 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// The shortest reconnection time that a publisher may set. It holds for every subscriber, also
+    /// while the hub is away.
+    pub(super) const RETRY_MS_MIN: u64 = 100;
     /// The longest reconnection time that a publisher may set: a day.
     pub(super) const RETRY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
@@ -80,8 +83,9 @@ fn publisher_id(id: String, limits: &Limits) -> Result<PublisherId, Problem> {
 }
 
 fn retry(ms: u64) -> Result<Duration, Problem> {
-    if ms > Draft::RETRY_MS_MAX {
-        let rule = format!("at most {} milliseconds, which is a day", Draft::RETRY_MS_MAX);
+    let (min, max) = (Draft::RETRY_MS_MIN, Draft::RETRY_MS_MAX);
+    if !(min..=max).contains(&ms) {
+        let rule = format!("from {min} milliseconds to {max}, which is a day");
         return Err(Problem::invalid("retry", rule));
     }
     Ok(Duration::from_millis(ms))
@@ -139,6 +143,7 @@ mod tests {
         refused("event", |draft| draft.event = Some("x".repeat(129)));
         refused("id", |draft| draft.id = Some("#1".into()));
         refused("id", |draft| draft.id = Some("x".repeat(257)));
+        refused("retry", |draft| draft.retry_ms = Some(99));
         refused("retry", |draft| draft.retry_ms = Some(86_400_001));
         refused("data", |draft| draft.data = "x".repeat((1 << 20) + 1));
     }

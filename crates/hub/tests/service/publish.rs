@@ -62,6 +62,7 @@ async fn wrong_input_names_the_field_and_changes_nothing() {
         ("/events/a?id=earliest", 422, "invalid-field", "id"),
         ("/events/a?retry=soon", 422, "invalid-field", "retry"),
         ("/events/a?retry=-1", 422, "invalid-field", "retry"),
+        ("/events/a?retry=0", 422, "invalid-field", "retry"),
         ("/events/a?private=maybe", 422, "invalid-field", "private"),
         ("/events/a?ephemeral", 501, "not-offered", "ephemeral"),
     ] {
