@@ -159,6 +159,15 @@ async fn a_refusal_is_a_sentence_that_says_what_to_do() {
         assert_eq!((code, stdout.as_str()), (1, ""));
         assert!(stderr.starts_with("error: ") && stderr.contains(said), "{stderr}");
     }
+    // What the server says about it is worth more than what could be guessed.
+    let problem = r#"{"title":"No","detail":"pattern: not a URL\u001b Pattern","status":422}"#;
+    let (child, mut exchange) = listen(&peer, &[]).await;
+    exchange.answer(422, "content-type: application/problem+json\r\n", problem).await;
+    let url = peer.url("/events/a");
+    assert_eq!(
+        finish(child).await.stderr,
+        format!("error: {url} answered with status 422: pattern: not a URL\\u{{1b}} Pattern\n")
+    );
     // The server's way of ending a stream for good is not an error, unless events were waited for.
     for (args, code) in [(&[][..], 0), (&["--count", "1"], 1)] {
         let (child, mut exchange) = listen(&peer, args).await;
