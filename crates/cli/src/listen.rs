@@ -2,6 +2,7 @@
 
 mod cursor_file;
 mod json_text;
+mod reader;
 mod status;
 mod view;
 
@@ -195,6 +196,7 @@ impl Listener {
     /// Follows until the count is reached or the server ends the stream for good.
     async fn follow(&mut self) -> Result<(), Stop> {
         let mut interrupt = std::pin::pin!(interrupted());
+        let mut reader_gone = std::pin::pin!(reader::gone());
         loop {
             // While more is ready the output is not flushed, and the cursor file not written: a
             // burst costs one of each.
@@ -205,6 +207,10 @@ impl Listener {
                 () = ready(()), if self.unsettled => {
                     self.settle()?;
                     continue;
+                }
+                // Last, as it counts only once what was received is written.
+                () = &mut reader_gone => {
+                    return Err(Stop::Output(io::ErrorKind::BrokenPipe.into()));
                 }
             };
             self.unsettled = true;

@@ -215,9 +215,11 @@ async fn a_reader_that_goes_away_ends_it_quietly() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     soon(lines.next_line()).await.unwrap();
     drop(lines);
-    // One event may not be enough: a process that another test starts at this moment holds the pipe
-    // open until it is its own.
-    exchange.send_until_closed("data: y\n\n").await;
+    if cfg!(not(target_os = "linux")) {
+        // It is noticed with the next event. One may not be enough: a process that another test
+        // starts at this moment holds the pipe open until it is its own.
+        exchange.send_until_closed("data: y\n\n").await;
+    }
     let Finished { code, stderr, .. } = finish(child).await;
     assert_eq!(code, 0);
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
