@@ -73,6 +73,10 @@ fn event_name(name: String, limits: &Limits) -> Result<Option<EventName>, Proble
         let rule = format!("event types that begin with {RESERVED_PREFIX:?} belong to the hub");
         return Err(Problem::invalid("event", rule));
     }
+    if let Some(character) = name.chars().find(|character| character.is_control()) {
+        let rule = format!("an event type must not contain control characters ({character:?})");
+        return Err(Problem::invalid("event", rule));
+    }
     let name = EventName::new(name).map_err(|error| Problem::invalid("event", error))?;
     Ok((!name.is_default()).then_some(name))
 }
@@ -139,6 +143,9 @@ mod tests {
         refused("topic", |draft| draft.topics.push("x".repeat(513)));
         refused("event", |draft| draft.event = Some(String::new()));
         refused("event", |draft| draft.event = Some("a\nb".into()));
+        refused("event", |draft| draft.event = Some("a\0b".into()));
+        refused("event", |draft| draft.event = Some("a\tb".into()));
+        refused("event", |draft| draft.event = Some("a\u{9b}b".into()));
         refused("event", |draft| draft.event = Some("tidings.gap".into()));
         refused("event", |draft| draft.event = Some("x".repeat(129)));
         refused("id", |draft| draft.id = Some("#1".into()));

@@ -56,6 +56,7 @@ async fn wrong_input_names_the_field_and_changes_nothing() {
         ("/events/a?even=x", 400, "unknown-field", "even"),
         ("/events/a?event=", 422, "invalid-field", "event"),
         ("/events/a?event=a%0Ab", 422, "invalid-field", "event"),
+        ("/events/a?event=a%00b", 422, "invalid-field", "event"),
         ("/events/a?event=tidings.gap", 422, "invalid-field", "event"),
         ("/events/a?event=a&event=b", 422, "invalid-field", "event"),
         ("/events/a?id=%23x", 422, "invalid-field", "id"),
