@@ -115,6 +115,7 @@ async fn wrong_requests_are_told_what_is_wrong() {
     for (target, status, slug, field) in [
         ("/events", 422, "invalid-field", "topic"),
         ("/events/", 422, "invalid-field", "topic"),
+        ("/events?topic=a/..", 422, "invalid-field", "topic"),
         ("/events?topic=", 422, "invalid-field", "topic"),
         ("/events/a?patern=x", 400, "unknown-field", "patern"),
         ("/events?pattern=", 422, "invalid-field", "pattern"),

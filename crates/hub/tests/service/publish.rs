@@ -31,7 +31,6 @@ async fn the_path_is_decoded_once_and_otherwise_kept() {
         ("/a", "/a"),
         ("a%252Fb", "a%2Fb"),
         ("%C3%BC+%20x", "ü+ x"),
-        ("../x/./y", "../x/./y"),
         ("https://example.com/1%3Fa", "https://example.com/1?a"),
     ] {
         hub.post(&format!("/events/{path}"), "x").await.id();
@@ -52,6 +51,9 @@ async fn wrong_input_names_the_field_and_changes_nothing() {
         ("/events/a*", 422, "invalid-field", "topic"),
         ("/events/a%00", 422, "invalid-field", "topic"),
         ("/events/.well-known/mercure", 422, "invalid-field", "topic"),
+        ("/events/a/../b", 422, "invalid-field", "topic"),
+        ("/events/a/%2e/b", 422, "invalid-field", "topic"),
+        ("/events/a?topic=../b", 422, "invalid-field", "topic"),
         ("/events/a?topic=", 422, "invalid-field", "topic"),
         ("/events/a?even=x", 400, "unknown-field", "even"),
         ("/events/a?event=", 422, "invalid-field", "event"),
