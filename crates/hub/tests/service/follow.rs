@@ -58,6 +58,10 @@ async fn the_header_wins_over_the_query_and_no_id_is_refused() {
     assert!(!text.contains("data: one") && text.contains("data: two"), "{text}");
     let (_, mut stream) = hub.follow("GET /events/a?last_event_id=zwei").await;
     assert!(!stream.until("data: three").await.contains("data: two"));
+    let twice = "GET /events/a?last_event_id=zwei&last_event_id=earliest";
+    let (answer, mut stream) = hub.follow(twice).await;
+    assert_eq!(answer.status, 200, "the first counts");
+    assert!(!stream.until("data: three").await.contains("data: two"));
     for id in ["nobody", "\u{fc}", &"x".repeat(5_000), "#", "#zzzz-9999"] {
         let (answer, mut stream) = hub.follow(&format!("GET /events/a\nLast-Event-ID: {id}")).await;
         assert_eq!(answer.status, 200);
@@ -122,6 +126,8 @@ async fn wrong_requests_are_told_what_is_wrong() {
         ("/events?pattern=rooms/:", 422, "invalid-field", "pattern"),
         ("/events/a?on_gap=never", 422, "invalid-field", "on_gap"),
         ("/events/a?cursor=x", 422, "invalid-field", "cursor"),
+        ("/events/a?cursor=on&cursor=on", 422, "invalid-field", "cursor"),
+        ("/events/a?on_gap=oldest&on_gap=latest", 422, "invalid-field", "on_gap"),
     ] {
         let problem = hub.get(target).await.is_problem(status, slug);
         assert_eq!(problem["field"], field, "{target}");
