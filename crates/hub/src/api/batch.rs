@@ -23,7 +23,8 @@ pub(super) fn records(body: &str, limits: &Limits) -> Result<Vec<NewRecord>, Pro
     let mut records = Vec::new();
     for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
         if records.len() == limits.batch_events_max {
-            let rule = format!("a batch has at most {} events", limits.batch_events_max);
+            let most = limits.batch_events_max;
+            let rule = format!("a batch has at most {most} events (option --batch-events-max)");
             return Err(Problem::invalid("body", rule).on_line(number));
         }
         let record = draft(line).and_then(|draft| draft.check(limits));
@@ -167,5 +168,6 @@ mod tests {
         assert!(parse("\n\n").unwrap_err().contains("at least one"));
         let many = parse(&format!("{ok}\n").repeat(1_001)).unwrap_err();
         assert!(many.starts_with("line 1001: body: a batch has at most 1000"), "{many}");
+        assert!(many.contains("--batch-events-max"), "{many}");
     }
 }
