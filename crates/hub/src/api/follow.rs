@@ -25,7 +25,7 @@ use tidings_server::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{accept, draft, topic_of_path};
+use super::{accept, draft, head::Lengthless, topic_of_path};
 use crate::{
     access::Grant,
     hub::Hub,
@@ -45,7 +45,7 @@ pub(super) async fn follow(
     let subscribe = subscribe(&hub, grant, &parts)?;
     let format = subscribe.config.format;
     if parts.method == Method::HEAD {
-        return Ok((stream_headers(format), Body::empty()).into_response());
+        return Ok((stream_headers(format), Body::new(Lengthless)).into_response());
     }
     let headers = &parts.headers;
     if hub.is_leaving() {

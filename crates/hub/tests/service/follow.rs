@@ -145,12 +145,19 @@ async fn head_and_options_answer_without_a_stream() {
     let hub = Hub::start().await;
     let head = hub.ask("HEAD /events/a", "").await;
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(head.header("content-length"), None, "a stream has no length");
+    // The connection goes on, and where the length is known it is told.
+    let mut connection = hub.connect().await;
+    connection.ask("HEAD /events/a", "").await;
+    let known = connection.ask("HEAD /healthz", "").await;
+    assert_eq!((known.status, known.header("content-length")), (200, Some("3")));
+    assert_eq!(connection.ask("GET /healthz", "").await.body, "ok\n");
     assert_eq!(hub.ask("HEAD /events/a*", "").await.status, 422);
     let options = hub.ask("OPTIONS /events/a", "").await;
     assert_eq!((options.status, options.header("allow")), (204, Some("GET,HEAD,POST,OPTIONS")));
     let delete = hub.ask("DELETE /events/a", "").await;
     delete.is_problem(405, "method-not-allowed");
-    assert_eq!(delete.header("allow"), Some("GET,HEAD,POST"));
+    assert_eq!(delete.header("allow"), Some("GET,HEAD,POST,OPTIONS"));
     assert!(hub.get("/metrics").await.body.contains("tidings_streams_opened_total 0"));
 }
 
