@@ -83,9 +83,11 @@ Examples:
     tail -f app.log | tidings publish http://127.0.0.1:8080/events/logs/app
 
 What is published exactly once, and what is not:
-  A refusal (429, 503) and a server that cannot be reached are tried again for about a minute. When
-  the connection is lost after an event was sent, nobody knows whether it was published, so it is
-  not sent again: the message says which lines are published, and where to go on.
+  A refusal (429, 503) is tried again for about a minute, and so is a server that has answered
+  before and cannot be reached any more; one that cannot be reached at the very first attempt is an
+  error at once. When the connection is lost after an event was sent, nobody knows whether it was
+  published, so it is not sent again: the message says which lines are published, and where to go
+  on.
 
 Exit codes:
   0    everything is published

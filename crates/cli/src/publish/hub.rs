@@ -151,7 +151,8 @@ impl Hub {
                     (judge(response).await, wait)
                 }
                 Err(error) if error.is_connect() => {
-                    let url = public(&self.target.events_url);
+                    // As it was typed, whether it goes there or to the URL for batches.
+                    let url = public(&self.target.topic_url);
                     (Err(PublishError::Unreachable { url, reason: error.into() }), None)
                 }
                 Err(error) => (Err(lost(error)), None),
