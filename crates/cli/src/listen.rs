@@ -20,7 +20,7 @@ use self::view::{Form, View};
 use crate::command_error::CommandError;
 use crate::header::Header;
 use crate::interrupt::interrupted;
-use crate::text::public;
+use crate::text::{missing_scheme, public};
 
 /// Follow an event stream, and reconnect when it breaks off.
 ///
@@ -175,7 +175,9 @@ impl Listener {
         for Header { name, value } in args.header {
             builder = builder.header(name, value);
         }
-        let source = builder.build().map_err(CommandError::usage)?;
+        let source = builder.build().map_err(|error| {
+            CommandError::usage(format!("{error}{}", missing_scheme(&args.url)))
+        })?;
         let form = match (args.json, args.data) {
             (true, _) => Form::Json,
             (_, true) => Form::Data,

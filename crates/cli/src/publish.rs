@@ -19,7 +19,7 @@ use self::target::Target;
 use crate::command_error::CommandError;
 use crate::header::{self, Header};
 use crate::interrupt::interrupted;
-use crate::text::{count, visible};
+use crate::text::{count, missing_scheme, visible};
 
 /// Publish an event, or one for each line of the input.
 ///
@@ -104,7 +104,8 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
             "--id goes with a single event: give DATA or --whole, as two events need two ids",
         ));
     }
-    let target = Target::new(&args.url, &args.topic).map_err(CommandError::usage)?;
+    let target = Target::new(&args.url, &args.topic)
+        .map_err(|error| CommandError::usage(format!("{error}{}", missing_scheme(&args.url))))?;
     let client = tidings_client::default_client(&target.topic_url).map_err(CommandError::failed)?;
     let common = Common {
         event: args.event,

@@ -229,6 +229,8 @@ async fn a_reader_that_goes_away_ends_it_quietly() {
 async fn wrong_arguments_are_told_apart() {
     for (args, said) in [
         (&["listen", "events"][..], "this is not an absolute URL"),
+        (&["listen", "127.0.0.1:8080/events/a"], "did you mean http://127.0.0.1:8080/events/a?"),
+        (&["publish", "localhost:80/events/a"], "did you mean http://localhost:80/events/a?"),
         (&["listen", "http://h/", "--header", "x"], "write it as 'Name: value'"),
         (&["listen", "http://h/", "--count", "0"], "0 is not in 1.."),
         (&["listen", "http://h/", "--json", "--data"], "cannot be used with"),
