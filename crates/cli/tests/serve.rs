@@ -138,9 +138,11 @@ async fn what_was_published_is_there_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let args = ["--listen", "127.0.0.1:0", "--data", data.path().to_str().unwrap()];
     let mut ids = Vec::new();
-    for _ in 0..2 {
+    for run in 0..2 {
         let mut program = Program::start(&args, &[("TIDINGS_LOG_FORMAT", "json")]);
-        let address = program.address().await;
+        let ready: serde_json::Value = serde_json::from_str(&program.line().await).unwrap();
+        assert_eq!(ready["events"], run, "{ready}");
+        let address = ready["address"].as_str().unwrap().to_owned();
         let mut stream = TcpStream::connect(&address).await.unwrap();
         let request = format!(
             "POST /events/a HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
