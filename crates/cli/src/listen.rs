@@ -2,6 +2,7 @@
 
 mod cursor_file;
 mod json_text;
+mod reader;
 mod status;
 mod view;
 
@@ -19,7 +20,7 @@ use self::view::{Form, View};
 use crate::command_error::CommandError;
 use crate::header::Header;
 use crate::interrupt::interrupted;
-use crate::text::public;
+use crate::text::{missing_scheme, public};
 
 /// Follow an event stream, and reconnect when it breaks off.
 ///
@@ -174,7 +175,9 @@ impl Listener {
         for Header { name, value } in args.header {
             builder = builder.header(name, value);
         }
-        let source = builder.build().map_err(CommandError::usage)?;
+        let source = builder.build().map_err(|error| {
+            CommandError::usage(format!("{error}{}", missing_scheme(&args.url)))
+        })?;
         let form = match (args.json, args.data) {
             (true, _) => Form::Json,
             (_, true) => Form::Data,
@@ -195,6 +198,7 @@ impl Listener {
     /// Follows until the count is reached or the server ends the stream for good.
     async fn follow(&mut self) -> Result<(), Stop> {
         let mut interrupt = std::pin::pin!(interrupted());
+        let mut reader_gone = std::pin::pin!(reader::gone());
         loop {
             // While more is ready the output is not flushed, and the cursor file not written: a
             // burst costs one of each.
@@ -205,6 +209,10 @@ impl Listener {
                 () = ready(()), if self.unsettled => {
                     self.settle()?;
                     continue;
+                }
+                // Last, as it counts only once what was received is written.
+                () = &mut reader_gone => {
+                    return Err(Stop::Output(io::ErrorKind::BrokenPipe.into()));
                 }
             };
             self.unsettled = true;

@@ -6,6 +6,7 @@ mod command_error;
 mod header;
 mod interrupt;
 mod listen;
+mod problem;
 mod publish;
 mod serve;
 mod text;

@@ -19,7 +19,7 @@ use self::target::Target;
 use crate::command_error::CommandError;
 use crate::header::{self, Header};
 use crate::interrupt::interrupted;
-use crate::text::{count, visible};
+use crate::text::{count, missing_scheme, visible};
 
 /// Publish an event, or one for each line of the input.
 ///
@@ -52,7 +52,8 @@ pub(crate) struct Args {
     #[arg(long)]
     id: Option<String>,
 
-    /// Set the reconnection time of the subscribers, such as 5s or 500ms.
+    /// Set the reconnection time of the subscribers, such as 5s or 500ms. A hub takes 100ms and
+    /// more.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     retry: Option<Duration>,
 
@@ -82,9 +83,11 @@ Examples:
     tail -f app.log | tidings publish http://127.0.0.1:8080/events/logs/app
 
 What is published exactly once, and what is not:
-  A refusal (429, 503) and a server that cannot be reached are tried again for about a minute. When
-  the connection is lost after an event was sent, nobody knows whether it was published, so it is
-  not sent again: the message says which lines are published, and where to go on.
+  A refusal (429, 503) is tried again for about a minute, and so is a server that has answered
+  before and cannot be reached any more; one that cannot be reached at the very first attempt is an
+  error at once. When the connection is lost after an event was sent, nobody knows whether it was
+  published, so it is not sent again: the message says which lines are published, and where to go
+  on.
 
 Exit codes:
   0    everything is published
@@ -101,7 +104,8 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
             "--id goes with a single event: give DATA or --whole, as two events need two ids",
         ));
     }
-    let target = Target::new(&args.url, &args.topic).map_err(CommandError::usage)?;
+    let target = Target::new(&args.url, &args.topic)
+        .map_err(|error| CommandError::usage(format!("{error}{}", missing_scheme(&args.url))))?;
     let client = tidings_client::default_client(&target.topic_url).map_err(CommandError::failed)?;
     let common = Common {
         event: args.event,

@@ -74,11 +74,13 @@ async fn serve(config: Config) -> Result<(), Error> {
         Store::Memory => "memory".to_owned(),
         Store::Disk { dir, .. } => dir.display().to_string(),
     };
+    let events = log.state().records;
     let server = Server::bind(config, log).await?;
     let (address, url) = (server.address(), server.url());
     tracing::info!(
         %address,
         history,
+        events,
         "the hub is ready: publish with `curl -d hello {url}events/news`, \
          follow with `curl -N {url}events/news`"
     );

@@ -32,6 +32,21 @@ pub(crate) fn public(url: &Url) -> Url {
     url
 }
 
+/// What to say after the error of a URL that lacks its scheme, if it looks like that.
+pub(crate) fn missing_scheme(url: &str) -> String {
+    let authority = url.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_host = match authority.rsplit_once(':') {
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok(),
+        None => authority == "localhost" || authority.contains('.'),
+    };
+    let whole = format!("http://{url}");
+    if is_host && Url::parse(&whole).is_ok() {
+        format!("; did you mean {whole}?")
+    } else {
+        String::new()
+    }
+}
+
 /// `text` with its control characters made visible, so that what a server sends cannot steer the
 /// terminal. Tabs stay.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
@@ -70,6 +85,18 @@ mod tests {
     fn passwords_are_not_shown() {
         let url = Url::parse("http://u:p@h/x?y").unwrap();
         assert_eq!(public(&url).as_str(), "http://h/x?y");
+    }
+
+    #[test]
+    fn a_missing_scheme_is_proposed() {
+        for url in
+            ["127.0.0.1:8080/events/a", "localhost:80", "[::1]:8080/a", "localhost/a", "h.example"]
+        {
+            assert_eq!(missing_scheme(url), format!("; did you mean http://{url}?"));
+        }
+        for url in ["events", "/events/a", "ftp://h/a", "mailto:a@h.example", "", ":80", "a b:1"] {
+            assert_eq!(missing_scheme(url), "", "{url}");
+        }
     }
 
     #[test]

@@ -159,6 +159,15 @@ async fn a_refusal_is_a_sentence_that_says_what_to_do() {
         assert_eq!((code, stdout.as_str()), (1, ""));
         assert!(stderr.starts_with("error: ") && stderr.contains(said), "{stderr}");
     }
+    // What the server says about it is worth more than what could be guessed.
+    let problem = r#"{"title":"No","detail":"pattern: not a URL\u001b Pattern","status":422}"#;
+    let (child, mut exchange) = listen(&peer, &[]).await;
+    exchange.answer(422, "content-type: application/problem+json\r\n", problem).await;
+    let url = peer.url("/events/a");
+    assert_eq!(
+        finish(child).await.stderr,
+        format!("error: {url} answered with status 422: pattern: not a URL\\u{{1b}} Pattern\n")
+    );
     // The server's way of ending a stream for good is not an error, unless events were waited for.
     for (args, code) in [(&[][..], 0), (&["--count", "1"], 1)] {
         let (child, mut exchange) = listen(&peer, args).await;
@@ -206,9 +215,11 @@ async fn a_reader_that_goes_away_ends_it_quietly() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     soon(lines.next_line()).await.unwrap();
     drop(lines);
-    // One event may not be enough: a process that another test starts at this moment holds the pipe
-    // open until it is its own.
-    exchange.send_until_closed("data: y\n\n").await;
+    if cfg!(not(target_os = "linux")) {
+        // It is noticed with the next event. One may not be enough: a process that another test
+        // starts at this moment holds the pipe open until it is its own.
+        exchange.send_until_closed("data: y\n\n").await;
+    }
     let Finished { code, stderr, .. } = finish(child).await;
     assert_eq!(code, 0);
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -218,6 +229,8 @@ async fn a_reader_that_goes_away_ends_it_quietly() {
 async fn wrong_arguments_are_told_apart() {
     for (args, said) in [
         (&["listen", "events"][..], "this is not an absolute URL"),
+        (&["listen", "127.0.0.1:8080/events/a"], "did you mean http://127.0.0.1:8080/events/a?"),
+        (&["publish", "localhost:80/events/a"], "did you mean http://localhost:80/events/a?"),
         (&["listen", "http://h/", "--header", "x"], "write it as 'Name: value'"),
         (&["listen", "http://h/", "--count", "0"], "0 is not in 1.."),
         (&["listen", "http://h/", "--json", "--data"], "cannot be used with"),

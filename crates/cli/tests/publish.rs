@@ -290,10 +290,14 @@ async fn what_stands_before_a_bad_line_is_published() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_at_once() {
     let origin = peer::nobody();
-    let child = program(&["publish", &format!("{origin}/events/a"), "x"]).spawn().unwrap();
-    let Finished { code, stderr, .. } = finish(child).await;
-    assert_eq!(code, 1);
-    assert!(stderr.starts_with(&format!("error: {origin}/events cannot be reached: ")), "{stderr}");
+    let url = format!("{origin}/events/a");
+    // As one event, and as the lines of a file.
+    for args in [&["publish", &url, "x"][..], &["publish", &url, "--file", "Cargo.toml"]] {
+        let Finished { code, stderr, .. } = finish(program(args).spawn().unwrap()).await;
+        assert_eq!(code, 1);
+        assert!(stderr.starts_with(&format!("error: {url} cannot be reached: ")), "{stderr}");
+        assert!(!stderr.contains("trying again"), "{stderr}");
+    }
 }
 
 #[tokio::test]

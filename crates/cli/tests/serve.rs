@@ -95,6 +95,28 @@ async fn either_signal_sends_its_subscribers_away_and_ends_it() {
 }
 
 #[tokio::test]
+async fn the_log_tells_once_whom_it_refused_and_what_allows_it() {
+    let mut program = Program::start(&["--listen", "127.0.0.1:0", "--memory"], &[]);
+    let address = program.address().await;
+    for headers in [
+        &format!("Host: {address}\r\nOrigin: https://app.example"),
+        &format!("Host: {address}\r\nOrigin: https://app.example"),
+        "Host: hub.example",
+    ] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let request = format!("GET /topics HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon(stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    let told = [program.line().await, program.line().await];
+    let says = |line: &str, words: [&str; 3]| words.iter().all(|word| line.contains(word));
+    assert!(says(&told[0], ["WARN", "https://app.example", "--cors-origin"]), "{told:?}");
+    assert!(says(&told[1], ["WARN", "hub.example", "--public-url"]), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let mut program = Program::start(&["--listen", "127.0.0.1:0", "--memory"], &[]);
     let address = program.address().await;
@@ -116,9 +138,11 @@ async fn what_was_published_is_there_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let args = ["--listen", "127.0.0.1:0", "--data", data.path().to_str().unwrap()];
     let mut ids = Vec::new();
-    for _ in 0..2 {
+    for run in 0..2 {
         let mut program = Program::start(&args, &[("TIDINGS_LOG_FORMAT", "json")]);
-        let address = program.address().await;
+        let ready: serde_json::Value = serde_json::from_str(&program.line().await).unwrap();
+        assert_eq!(ready["events"], run, "{ready}");
+        let address = ready["address"].as_str().unwrap().to_owned();
         let mut stream = TcpStream::connect(&address).await.unwrap();
         let request = format!(
             "POST /events/a HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\

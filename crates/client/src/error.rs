@@ -15,6 +15,9 @@ pub enum Error {
     Failed {
         /// Why.
         cause: Cause,
+        /// The body of a refusal with a status of 400 or more, which may say what to do: at most its
+        /// first 16 KiB, of what came within 2 seconds. Empty if there was none.
+        body: Vec<u8>,
     },
     /// As many attempts failed in a row as the policy allows. The server or the network is at fault.
     #[error("gave up after {retries} failed attempts, the last because {}", last(.cause, .network.as_ref()))]
@@ -34,7 +37,7 @@ impl Error {
     #[must_use]
     pub const fn cause(&self) -> &Cause {
         match self {
-            Self::Failed { cause } | Self::RetriesExhausted { cause, .. } => cause,
+            Self::Failed { cause, .. } | Self::RetriesExhausted { cause, .. } => cause,
         }
     }
 

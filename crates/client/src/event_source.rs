@@ -43,13 +43,20 @@ pub struct EventSource {
     origin: Arc<str>,
     /// What the network said, until the machine's account of it is delivered.
     network: Option<NetworkError>,
+    /// What the server said with its refusal, until the machine's account of it is delivered.
+    refusal: Vec<u8>,
 }
 
 /// What the source waits for.
 enum Io {
     Idle,
     Requesting(BoxFuture<'static, Result<Response, reqwest::Error>>),
-    Reading { body: BoxStream<'static, Result<Bytes, reqwest::Error>>, chunk: Bytes },
+    Reading {
+        body: BoxStream<'static, Result<Bytes, reqwest::Error>>,
+        chunk: Bytes,
+    },
+    /// Closed for good, and about to say so.
+    Refused(BoxFuture<'static, Vec<u8>>),
     Sleeping(Pin<Box<Sleep>>),
 }
 
@@ -77,6 +84,7 @@ impl EventSource {
             start: Instant::now(),
             opening: None,
             network: None,
+            refusal: Vec::new(),
         }
     }
 
@@ -119,6 +127,10 @@ impl EventSource {
     /// Makes progress until there is an update, the end, or something to wait for.
     fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Update, Error>>> {
         loop {
+            if let Io::Refused(body) = &mut self.io {
+                self.refusal = ready!(body.as_mut().poll(context));
+                self.io = Io::Idle;
+            }
             while let Some(output) = self.source.poll_output() {
                 if let Some(item) = self.item(output) {
                     return Poll::Ready(Some(item));
@@ -155,7 +167,7 @@ impl EventSource {
                     self.io = Io::Idle;
                     self.source.handle_timeout(now);
                 }
-                Io::Idle => match self.source.poll_deadline() {
+                Io::Idle | Io::Refused(_) => match self.source.poll_deadline() {
                     Some(deadline) => {
                         self.io = Io::Sleeping(Box::pin(sleep(deadline.saturating_sub(now))));
                     }
@@ -184,7 +196,10 @@ impl EventSource {
         head.content_type = content_type.as_deref();
         head.retry_after = transport::retry_after(response.headers(), SystemTime::now());
         self.source.handle_response(now, head);
-        if self.source.ready_state() == ReadyState::Open {
+        let is_refusal = response.status().is_client_error() || response.status().is_server_error();
+        if self.source.ready_state() == ReadyState::Closed && is_refusal {
+            self.io = Io::Refused(transport::refusal_body(response));
+        } else if self.source.ready_state() == ReadyState::Open {
             self.origin = origin(response.url());
             self.opening =
                 Some(Opening { url: response.url().clone(), headers: response.headers().clone() });
@@ -227,7 +242,7 @@ impl EventSource {
                 let network = self.network.take();
                 return Some(Err(match retries {
                     Some(retries) => Error::RetriesExhausted { retries, cause, network },
-                    None => Error::Failed { cause },
+                    None => Error::Failed { cause, body: std::mem::take(&mut self.refusal) },
                 }));
             }
             // The machine has learnt to tell something that has no update yet.

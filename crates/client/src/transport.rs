@@ -80,6 +80,24 @@ fn resolve(base: &Url, location: &HeaderValue) -> Result<Url, RedirectError> {
     Ok(url)
 }
 
+/// The body of a refusal, as far as it comes soon and is short.
+pub(crate) fn refusal_body(mut response: Response) -> BoxFuture<'static, Vec<u8>> {
+    Box::pin(async move {
+        let mut body = Vec::new();
+        let read = async {
+            while body.len() < REFUSAL_BYTES_MAX
+                && let Ok(Some(chunk)) = response.chunk().await
+            {
+                let room = REFUSAL_BYTES_MAX - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            }
+        };
+        // What has come by then may do.
+        let _ = tokio::time::timeout(REFUSAL_TIME_MAX, read).await;
+        body
+    })
+}
+
 /// The `Content-Type`; several are joined with a comma, as Fetch reads them.
 pub(crate) fn content_type(headers: &HeaderMap) -> Option<Vec<u8>> {
     let values: Vec<&[u8]> =
@@ -167,6 +185,9 @@ fn tls() -> &'static rustls::ClientConfig {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+/// A problem document takes some hundred bytes.
+const REFUSAL_BYTES_MAX: usize = 16 << 10;
+const REFUSAL_TIME_MAX: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

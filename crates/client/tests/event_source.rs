@@ -197,6 +197,29 @@ async fn a_status_but_200_stops_it() {
 }
 
 #[tokio::test]
+async fn a_refusal_hands_over_what_the_server_says() {
+    let long = "x".repeat(100_000);
+    for (sent, announced, told) in [
+        ("no such pattern", 15, "no such pattern"),
+        (&*long, 100_000, &long[..16 << 10]),
+        // The rest never comes.
+        ("no such", 15, "no such"),
+    ] {
+        let peer = Peer::start().await;
+        let mut source = EventSource::new(peer.url("/")).unwrap();
+        let server = async {
+            let mut exchange = peer.accept().await;
+            let head = format!("HTTP/1.1 422 X\r\ncontent-length: {announced}\r\n\r\n");
+            exchange.send(head + sent).await;
+            exchange
+        };
+        let (error, _open) = both(failed(&mut source), server).await;
+        let Error::Failed { body, .. } = error else { panic!("{error:?}") };
+        assert_eq!(str::from_utf8(&body).unwrap(), told);
+    }
+}
+
+#[tokio::test]
 async fn the_wrong_type_stops_it() {
     let peer = Peer::start().await;
     let mut source =

@@ -1,8 +1,12 @@
 //! Access without keys: who may speak to the hub, and what a request may do.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use http::{HeaderMap, HeaderValue, header, request::Parts, uri::Authority};
+use parking_lot::Mutex;
 use tidings_server::matcher::Filter;
 
 use crate::{
@@ -18,6 +22,7 @@ pub(crate) struct Access {
     public_origin: Option<String>,
     any_origin: bool,
     origins: Vec<String>,
+    told: Told,
 }
 
 /// What is known of the page, if any, that a request comes from.
@@ -44,6 +49,7 @@ impl Access {
             public_origin: public_url.map(|url| url.origin().ascii_serialization()),
             any_origin: config.cors_origins.contains(&CorsOrigin::Any),
             origins: exact.collect(),
+            told: Told::default(),
         }
     }
 
@@ -51,6 +57,7 @@ impl Access {
     pub(crate) fn check(&self, parts: &Parts) -> Result<Visitor, Problem> {
         let authority = authority(parts)?;
         if !self.answers_to(authority.host()) {
+            self.told.foreign_host(authority.host());
             let detail = format!(
                 "without keys the hub answers to localhost and loopback addresses only, not to \
                  {:?}",
@@ -60,7 +67,9 @@ impl Access {
         }
         let mut origins = parts.headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
-            (None, _) if is_cross_site(&parts.headers) => Err(foreign("another site")),
+            (None, _) if is_cross_site(&parts.headers) => {
+                Err(self.foreign_origin("another site", &authority))
+            }
             (None, _) => Ok(Visitor::Own),
             (Some(origin), None) => self.visitor(origin, &authority),
             (Some(_), Some(_)) => {
@@ -87,15 +96,53 @@ impl Access {
         if self.any_origin && text != "null" {
             return Ok(Visitor::Anyone);
         }
-        Err(foreign(&format!("{text:?}")))
+        Err(self.foreign_origin(&format!("{text:?}"), authority))
+    }
+
+    fn foreign_origin(&self, whose: &str, authority: &Authority) -> Problem {
+        self.told.foreign_origin(whose, authority);
+        let detail = format!(
+            "pages of {whose} may not use this hub; give their origin with --cors-origin to allow \
+             it"
+        );
+        Problem::new(Kind::ForeignOrigin, detail).of("Origin")
     }
 }
 
-fn foreign(whose: &str) -> Problem {
-    let detail = format!(
-        "pages of {whose} may not use this hub; give their origin with --cors-origin to allow it"
-    );
-    Problem::new(Kind::ForeignOrigin, detail).of("Origin")
+/// The refusals that the log has told of. A page sees no more than that CORS failed, so the operator
+/// must learn of it here: of each once, as anybody can ask for any number of them.
+#[derive(Debug, Default)]
+struct Told(Mutex<HashSet<String>>);
+
+impl Told {
+    // They come from anybody, so both their number and their length are bounded: 16 KiB in all.
+    const COUNT_MAX: usize = 64;
+    const CHARS_MAX: usize = 256;
+
+    fn foreign_host(&self, host: &str) {
+        if let Some(host) = self.first(host) {
+            tracing::warn!(
+                "refused requests for the host {host:?}; if that is how this hub is known, give \
+                 its URL with --public-url"
+            );
+        }
+    }
+
+    fn foreign_origin(&self, whose: &str, authority: &Authority) {
+        if let Some(refusal) = self.first(&format!("{whose} at {authority}")) {
+            tracing::warn!(
+                "refused pages of {refusal}; --cors-origin allows an origin to use the hub, and \
+                 --public-url names the hub's own"
+            );
+        }
+    }
+
+    /// The text as it is to be told, unless it was, or too many others were.
+    fn first(&self, text: &str) -> Option<String> {
+        let text: String = text.chars().take(Self::CHARS_MAX).collect();
+        let mut told = self.0.lock();
+        (told.len() < Self::COUNT_MAX && told.insert(text.clone())).then_some(text)
+    }
 }
 
 /// The host that the request is for: the target's if it names one, and the `Host` header's;
@@ -230,6 +277,16 @@ mod tests {
         assert_eq!(check(&access, "/", &embedded), Err(Kind::ForeignOrigin));
         let link = [embedded[0], embedded[1], ("sec-fetch-mode", "navigate")];
         assert_eq!(check(&access, "/", &link), Ok(Visitor::Own));
+    }
+
+    #[test]
+    fn each_refusal_is_told_once_and_not_without_end() {
+        let told = Told::default();
+        assert_eq!(told.first("a").as_deref(), Some("a"));
+        assert_eq!(told.first("a"), None);
+        assert_eq!(told.first(&"x".repeat(10_000)).unwrap().len(), Told::CHARS_MAX);
+        let more = (0..1_000).filter(|n| told.first(&n.to_string()).is_some()).count();
+        assert_eq!(more, Told::COUNT_MAX - 2);
     }
 
     #[test]

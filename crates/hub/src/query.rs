@@ -43,6 +43,14 @@ pub(crate) fn switch(name: &str, value: &str) -> Result<bool, Problem> {
     }
 }
 
+/// Puts the value of a parameter that may be given only once in its place.
+pub(crate) fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), Problem> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Problem::invalid(name, "it may be given only once")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,7 @@ use tidings_server::{
     log::SharedLog,
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     task::JoinSet,
     time::{Instant, sleep, timeout_at},
 };
@@ -57,6 +57,10 @@ impl Server {
     const LEAVE_PER_SECOND: u32 = 5_000;
     // Beyond the limit, so many connections are told to come back; more are closed unheard.
     const CROWDED_MAX: usize = 256;
+    // Connections that wait to be accepted: subscribers return in thousands when a hub restarts,
+    // and one that finds no room waits a second and more. The kernel takes the most that
+    // net.core.somaxconn allows, which is 4,096 by default.
+    const BACKLOG: u32 = 4_096;
 
     /// Listens on the configured address and follows the log.
     ///
@@ -64,7 +68,7 @@ impl Server {
     /// [`ServeError::Listen`] if the address is taken or not this machine's.
     pub async fn bind(config: Config, log: SharedLog) -> Result<Self, ServeError> {
         let listen_error = |cause| ServeError::Listen { address: config.listen, cause };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+        let listener = listen(config.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let base = config.public_url.clone().unwrap_or_else(|| url_of(address));
         let tail = FanoutConfig { tail_bytes_max: config.tail_bytes_max, ..Default::default() };
@@ -100,12 +104,23 @@ impl Server {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A hub that starts again must not wait for the last one's connections to be forgotten. On
+    // Windows the option means something else.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(Server::BACKLOG)
+}
+
 async fn drain(hub: &Hub, mut connections: JoinSet<()>) {
     let timeouts = &hub.config.timeouts;
     let deadline = Instant::now() + timeouts.drain;
     let subscribers = u32::try_from(hub.fanout.stats().subscribers).unwrap_or(u32::MAX);
     let pace = Duration::from_secs(1) * subscribers / Server::LEAVE_PER_SECOND;
-    hub.fanout.drain(pace.min(timeouts.drain.mul_f64(0.7)), timeouts.retry_spread);
+    let retry = hub.config.retry..=hub.config.retry + timeouts.retry_spread;
+    hub.fanout.drain(pace.min(timeouts.drain.mul_f64(0.7)), retry);
     // The last tenth is the log's.
     let all_gone = async { while connections.join_next().await.is_some() {} };
     if timeout_at(deadline - timeouts.drain / 10, all_gone).await.is_err() {

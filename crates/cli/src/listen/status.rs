@@ -9,6 +9,7 @@ use tidings_client::{Cause, Disconnection, Error, EventId};
 use url::Url;
 
 use super::view::DIM;
+use crate::problem::Problem;
 use crate::text::{duration, visible};
 
 /// Tells what happens to the connection.
@@ -96,6 +97,9 @@ pub(super) fn refusal(url: &Url, error: &Error) -> String {
     if let Error::RetriesExhausted { .. } = error {
         return format!("{url}: {}.", visible(&error.to_string()));
     }
+    if let (Cause::Status { status, .. }, Some(reason)) = (error.cause(), reason(error)) {
+        return format!("{url} answered with status {status}: {}", visible(&reason));
+    }
     match error.cause() {
         Cause::Status { status: status @ (401 | 403), .. } => format!(
             "{url} refused access ({status}). Give credentials with --header, such as \
@@ -127,6 +131,12 @@ pub(super) fn refusal(url: &Url, error: &Error) -> String {
         }
         cause => format!("{url} cannot be followed: {cause}. Check the URL."),
     }
+}
+
+/// What the server says is wrong, if it does.
+fn reason(error: &Error) -> Option<String> {
+    let Error::Failed { body, .. } = error else { return None };
+    serde_json::from_slice::<Problem>(body).ok()?.reason()
 }
 
 fn say(sentence: impl Display) {

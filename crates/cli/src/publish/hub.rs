@@ -10,6 +10,7 @@ use tidings_proto::reconnect::Reconnect;
 use url::Url;
 
 use super::target::Target;
+use crate::problem::Problem;
 use crate::text::{duration, public, visible};
 
 /// What all events of this call have in common.
@@ -52,18 +53,6 @@ struct Answer {
     id: Option<String>,
     #[serde(default)]
     ids: Vec<String>,
-}
-
-/// How the hub says no (RFC 9457).
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Problem {
-    title: Option<String>,
-    detail: Option<String>,
-    field: Option<String>,
-    rule: Option<String>,
-    /// The line of the batch, counted from 1.
-    pub(super) line: Option<u64>,
 }
 
 /// Why an event or a batch is not known to be published.
@@ -162,7 +151,8 @@ impl Hub {
                     (judge(response).await, wait)
                 }
                 Err(error) if error.is_connect() => {
-                    let url = public(&self.target.events_url);
+                    // As it was typed, whether it goes there or to the URL for batches.
+                    let url = public(&self.target.topic_url);
                     (Err(PublishError::Unreachable { url, reason: error.into() }), None)
                 }
                 Err(error) => (Err(lost(error)), None),
@@ -244,22 +234,14 @@ fn lost(error: reqwest::Error) -> PublishError {
 
 fn refusal(status: StatusCode, problem: &Problem) -> String {
     let status = status.as_u16();
-    let reason = match problem {
-        Problem { field: Some(field), rule: Some(rule), .. } => format!("{field}: {rule}"),
-        Problem { detail: Some(detail), line: Some(line), .. } => {
-            // The line is told in terms of the input.
-            let prefix = format!("line {line}: ");
-            detail.strip_prefix(&prefix).unwrap_or(detail).to_owned()
-        }
-        Problem { detail: Some(text), .. } | Problem { title: Some(text), .. } => text.clone(),
-        _ => match status {
-            401 | 403 => "give credentials with --header, such as 'Authorization: Bearer …'".into(),
-            404 | 405 => "this is not the URL of a topic of a hub".into(),
-            413 => "it is too large".into(),
-            429 | 503 => "it has too much to do".into(),
-            _ => "it gave no reason".into(),
-        },
+    let usual = || match status {
+        401 | 403 => "give credentials with --header, such as 'Authorization: Bearer …'",
+        404 | 405 => "this is not the URL of a topic of a hub",
+        413 => "it is too large",
+        429 | 503 => "it has too much to do",
+        _ => "it gave no reason",
     };
+    let reason = problem.reason().unwrap_or_else(|| usual().to_owned());
     format!("the server answered with status {status}: {}", visible(&reason))
 }
 

@@ -23,7 +23,8 @@ pub(super) fn records(body: &str, limits: &Limits) -> Result<Vec<NewRecord>, Pro
     let mut records = Vec::new();
     for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
         if records.len() == limits.batch_events_max {
-            let rule = format!("a batch has at most {} events", limits.batch_events_max);
+            let most = limits.batch_events_max;
+            let rule = format!("a batch has at most {most} events (option --batch-events-max)");
             return Err(Problem::invalid("body", rule).on_line(number));
         }
         let record = draft(line).and_then(|draft| draft.check(limits));
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn a_line_is_an_event() {
         let records = parse(concat!(
-            r#"{"topic":"a","data":"one\ntwo","event":"e","id":"7","retry":5,"private":true}"#,
+            r#"{"topic":"a","data":"one\ntwo","event":"e","id":"7","retry":500,"private":true}"#,
             "\r\n\n",
             r#"{"topics":["a","b"],"data":{"z": 1, "a":[ ]}}"#,
             "\n",
@@ -156,6 +157,7 @@ mod tests {
             (r#"{"topics":[],"data":""}"#, "topic: an event needs"),
             (r#"{"topic":"a"}"#, "data: an event needs data"),
             (r#"{"topic":"a","data":"","retry":-1}"#, "retry: the value must be a whole number"),
+            (r#"{"topic":"a","data":"","retry":99}"#, "retry: from 100 milliseconds to 86400000"),
             (r#"{"topic":"a","data":"","private":1}"#, "private: the value must be true or false"),
             (r#"{"topic":"a","data":"","id":7}"#, "id: the value must be a string"),
             (r#"{"topic":"a*","data":""}"#, "topic: a topic must not contain '*'"),
@@ -166,5 +168,6 @@ mod tests {
         assert!(parse("\n\n").unwrap_err().contains("at least one"));
         let many = parse(&format!("{ok}\n").repeat(1_001)).unwrap_err();
         assert!(many.starts_with("line 1001: body: a batch has at most 1000"), "{many}");
+        assert!(many.contains("--batch-events-max"), "{many}");
     }
 }

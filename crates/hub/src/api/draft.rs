@@ -9,6 +9,7 @@ use tidings_server::{
     record::{NewRecord, PublisherId},
     topic::Topic,
 };
+use url::Url;
 
 use crate::{config::Limits, problem::Problem};
 
@@ -24,6 +25,9 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// The shortest reconnection time that a publisher may set. It holds for every subscriber, also
+    /// while the hub is away.
+    pub(super) const RETRY_MS_MIN: u64 = 100;
     /// The longest reconnection time that a publisher may set: a day.
     pub(super) const RETRY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
@@ -43,7 +47,20 @@ impl Draft {
 /// A topic within the configured limit.
 pub(super) fn topic(name: String, limits: &Limits) -> Result<Topic, Problem> {
     at_most("topic", name.len(), limits.topic_bytes_max)?;
+    // A rule for requests and not one of Topic, so that a log that has such topics can be read.
+    if has_dot_segment(&name) {
+        let rule = "a relative topic must not have '.' or '..' between slashes: clients resolve \
+                    them, and then ask for another topic";
+        return Err(Problem::invalid("topic", rule));
+    }
     Topic::new(name).map_err(|error| Problem::invalid("topic", error))
+}
+
+fn has_dot_segment(name: &str) -> bool {
+    let dots = name.split('/').any(|segment| matches!(segment, "." | ".."));
+    // A topic that is a URL of its own is known by all of its text, and goes into a path encoded as a
+    // whole.
+    dots && Url::parse(name).is_err()
 }
 
 fn topics(names: Vec<String>, limits: &Limits) -> Result<SmallVec<[Topic; 1]>, Problem> {
@@ -70,6 +87,10 @@ fn event_name(name: String, limits: &Limits) -> Result<Option<EventName>, Proble
         let rule = format!("event types that begin with {RESERVED_PREFIX:?} belong to the hub");
         return Err(Problem::invalid("event", rule));
     }
+    if let Some(character) = name.chars().find(|character| character.is_control()) {
+        let rule = format!("an event type must not contain control characters ({character:?})");
+        return Err(Problem::invalid("event", rule));
+    }
     let name = EventName::new(name).map_err(|error| Problem::invalid("event", error))?;
     Ok((!name.is_default()).then_some(name))
 }
@@ -80,8 +101,9 @@ fn publisher_id(id: String, limits: &Limits) -> Result<PublisherId, Problem> {
 }
 
 fn retry(ms: u64) -> Result<Duration, Problem> {
-    if ms > Draft::RETRY_MS_MAX {
-        let rule = format!("at most {} milliseconds, which is a day", Draft::RETRY_MS_MAX);
+    let (min, max) = (Draft::RETRY_MS_MIN, Draft::RETRY_MS_MAX);
+    if !(min..=max).contains(&ms) {
+        let rule = format!("from {min} milliseconds to {max}, which is a day");
         return Err(Problem::invalid("retry", rule));
     }
     Ok(Duration::from_millis(ms))
@@ -133,12 +155,23 @@ mod tests {
         refused("topic", |draft| draft.topics = (0..101).map(|n| n.to_string()).collect());
         refused("topic", |draft| draft.topics.push("*".into()));
         refused("topic", |draft| draft.topics.push("x".repeat(513)));
+        for name in [".", "..", "a/../b", "./a", "a/..", "/../a?b"] {
+            let detail = topic(name.into(), &Limits::default()).unwrap_err().detail;
+            assert!(detail.starts_with("topic: a relative topic"), "{detail}");
+        }
+        for name in ["...", "a.", ".a/b..c", "https://example.com/a/../b", "a//b/"] {
+            topic(name.into(), &Limits::default()).unwrap();
+        }
         refused("event", |draft| draft.event = Some(String::new()));
         refused("event", |draft| draft.event = Some("a\nb".into()));
+        refused("event", |draft| draft.event = Some("a\0b".into()));
+        refused("event", |draft| draft.event = Some("a\tb".into()));
+        refused("event", |draft| draft.event = Some("a\u{9b}b".into()));
         refused("event", |draft| draft.event = Some("tidings.gap".into()));
         refused("event", |draft| draft.event = Some("x".repeat(129)));
         refused("id", |draft| draft.id = Some("#1".into()));
         refused("id", |draft| draft.id = Some("x".repeat(257)));
+        refused("retry", |draft| draft.retry_ms = Some(99));
         refused("retry", |draft| draft.retry_ms = Some(86_400_001));
         refused("data", |draft| draft.data = "x".repeat((1 << 20) + 1));
     }

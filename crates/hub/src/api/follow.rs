@@ -25,7 +25,7 @@ use tidings_server::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{accept, draft, topic_of_path};
+use super::{accept, draft, head::Lengthless, topic_of_path};
 use crate::{
     access::Grant,
     hub::Hub,
@@ -45,7 +45,7 @@ pub(super) async fn follow(
     let subscribe = subscribe(&hub, grant, &parts)?;
     let format = subscribe.config.format;
     if parts.method == Method::HEAD {
-        return Ok((stream_headers(format), Body::empty()).into_response());
+        return Ok((stream_headers(format), Body::new(Lengthless)).into_response());
     }
     let headers = &parts.headers;
     if hub.is_leaving() {
@@ -81,6 +81,7 @@ fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Proble
     let limits = &hub.config.limits;
     let exact = |name| draft::topic(name, limits).map(Matcher::Exact);
     let mut matchers = Vec::new();
+    let (mut on_gap, mut cursors) = (None, None);
     if let Some(name) = topic_of_path(parts)? {
         matchers.push(exact(name)?);
     }
@@ -88,15 +89,17 @@ fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Proble
         match name.as_str() {
             "topic" => matchers.push(exact(value)?),
             "pattern" => matchers.push(pattern(hub, &value)?),
+            // Given twice, the first counts.
             "last_event_id" => {}
             "on_gap" => {
-                config.on_gap = match value.as_str() {
+                let value = match value.as_str() {
                     "oldest" => OnGap::Oldest,
                     "latest" => OnGap::Latest,
                     _ => return Err(Problem::invalid("on_gap", "the value is oldest or latest")),
                 };
+                query::once(&name, &mut on_gap, value)?;
             }
-            "cursor" => config.cursors = query::switch(&name, &value)?,
+            "cursor" => query::once(&name, &mut cursors, query::switch(&name, &value)?)?,
             _ => return Err(Problem::unknown(&name, &PARAMETERS)),
         }
         if matchers.len() > limits.topics_max {
@@ -105,6 +108,8 @@ fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Proble
             return Err(Problem::invalid("topic", rule));
         }
     }
+    config.on_gap = on_gap.unwrap_or(config.on_gap);
+    config.cursors = cursors.unwrap_or(config.cursors);
     if matchers.is_empty() {
         let rule = "name at least one topic, in the path or as ?topic=, or a ?pattern=";
         return Err(Problem::invalid("topic", rule));

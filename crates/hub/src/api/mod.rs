@@ -5,6 +5,7 @@ mod batch;
 mod body;
 mod draft;
 mod follow;
+mod head;
 mod publish;
 mod status;
 mod topics;
@@ -65,10 +66,15 @@ pub(crate) async fn answer(hub: &Hub, router: Router, request: Request, crowded:
         turn_away(hub, &parts)
     } else {
         parts.extensions.insert(Grant);
-        let options = parts.method == Method::OPTIONS;
+        let method = parts.method.clone();
         // Infallible: a router answers everything.
-        let Ok(response) = router.oneshot(Request::from_parts(parts, body)).await;
-        if options { allowed(response) } else { response }
+        let Ok(mut response) = router.oneshot(Request::from_parts(parts, body)).await;
+        allow_options(response.headers_mut());
+        match method {
+            Method::OPTIONS => allowed(response),
+            Method::HEAD => head::without_length(response),
+            _ => response,
+        }
     };
     cors::permit(&visitor, response.headers_mut());
     response
@@ -86,16 +92,23 @@ fn turn_away(hub: &Hub, parts: &Parts) -> Response {
     Problem::new(Kind::Crowded, detail).retry_after(hub.config.retry).into_response()
 }
 
+/// Adds OPTIONS, which is answered everywhere, to the methods that the router names in a refusal.
+fn allow_options(headers: &mut HeaderMap) {
+    if let Some(allow) = headers.get_mut(header::ALLOW)
+        && let Ok(more) = HeaderValue::try_from([allow.as_bytes(), b",OPTIONS"].concat())
+    {
+        *allow = more;
+    }
+}
+
 /// Turns the router's refusal of OPTIONS, which names the methods, into an answer.
 fn allowed(refusal: Response) -> Response {
     if refusal.status() != StatusCode::METHOD_NOT_ALLOWED {
         return refusal;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Some(allow) = refusal.headers().get(header::ALLOW) {
-        let allow = format!("{},OPTIONS", allow.to_str().unwrap_or_default());
-        response.headers_mut().extend(HeaderValue::try_from(allow).map(|a| (header::ALLOW, a)));
-    }
+    let allow = refusal.headers().get(header::ALLOW);
+    response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow.clone())));
     response
 }
 

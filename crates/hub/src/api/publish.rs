@@ -95,16 +95,16 @@ fn parameters(uri: &Uri, draft: &mut Draft) -> Result<(), Problem> {
     let mut private = None;
     for (name, value) in query::parameters(uri.query())? {
         match name.as_str() {
-            "event" => once(&name, &mut draft.event, value)?,
-            "id" => once(&name, &mut draft.id, value)?,
+            "event" => query::once(&name, &mut draft.event, value)?,
+            "id" => query::once(&name, &mut draft.id, value)?,
             "retry" => {
                 let ms = value.parse().map_err(|_| {
                     Problem::invalid("retry", "a whole number of milliseconds in digits")
                 })?;
-                once(&name, &mut draft.retry_ms, ms)?;
+                query::once(&name, &mut draft.retry_ms, ms)?;
             }
             "topic" => draft.topics.push(value),
-            "private" => once(&name, &mut private, query::switch(&name, &value)?)?,
+            "private" => query::once(&name, &mut private, query::switch(&name, &value)?)?,
             "ephemeral" => {
                 let detail = "ephemeral events are not offered yet";
                 return Err(Problem::new(Kind::NotOffered, detail).of("ephemeral"));
@@ -114,13 +114,6 @@ fn parameters(uri: &Uri, draft: &mut Draft) -> Result<(), Problem> {
     }
     draft.private = private.unwrap_or(false);
     Ok(())
-}
-
-fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), Problem> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(Problem::invalid(name, "it may be given only once")),
-    }
 }
 
 fn text(bytes: Vec<u8>, field: &str) -> Result<String, Problem> {

@@ -36,7 +36,8 @@ pub struct Config {
     pub retention: Retention,
     /// How long a stream may be silent before a heartbeat. Default 15 s.
     pub heartbeat: Duration,
-    /// The reconnection time that a stream opens with. Default 3 s.
+    /// The reconnection time that a stream opens with, and the least that it ends with. Default
+    /// 3 s.
     pub retry: Duration,
     /// Bytes of recent events that live subscribers share. Default 64 MiB.
     pub tail_bytes_max: usize,
@@ -126,7 +127,8 @@ pub struct Timeouts {
     pub slow_write: Duration,
     /// For everything to end once the hub is told to leave. Default 30 s.
     pub drain: Duration,
-    /// Over how long leaving subscribers spread their reconnects. Default 10 s.
+    /// Over how long leaving subscribers spread their reconnects, after [`Config::retry`].
+    /// Default 10 s.
     pub retry_spread: Duration,
 }
 

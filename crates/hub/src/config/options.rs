@@ -69,7 +69,8 @@ options! {
           default_missing_value = "true")]
     new_epoch: bool,
 
-    /// Keep at most this many events [default: 1000000].
+    /// Keep at most this many events. A subscriber that resumes may still get older ones that are
+    /// in memory (--tail-bytes) [default: 1000000].
     #[arg(long, value_name = "COUNT", value_parser = count(1..=u32::MAX as usize))]
     history_events: usize,
 
@@ -77,7 +78,8 @@ options! {
     #[arg(long, value_name = "SIZE", value_parser = size(MIB..=64 * TIB))]
     history_bytes: usize,
 
-    /// Keep events for at most this long [default: 7d].
+    /// Keep events for at most this long. A subscriber that resumes may still get older ones that
+    /// are in memory (--tail-bytes) [default: 7d].
     #[arg(long, value_name = "DURATION", value_parser = duration(SECOND..=CENTURY))]
     history_age: Duration,
 
@@ -96,7 +98,8 @@ options! {
     retry: Duration,
 
     /// Let pages of this origin publish and follow, with credentials. Give it once for each
-    /// origin, or '*' for every origin, without credentials [default: none].
+    /// origin, or '*' for every origin, without credentials; the origin null, which local files and
+    /// sandboxed frames have, is refused even so [default: none].
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     cors_origin: Vec<CorsOrigin>,
 
@@ -181,8 +184,8 @@ options! {
     #[arg(long, value_name = "DURATION", value_parser = duration(100 * MS..=HOUR))]
     drain: Duration,
 
-    /// When leaving, tell each subscriber a moment of its own within this time to reconnect, so
-    /// that they do not all come at once [default: 10s].
+    /// When leaving, tell each subscriber to wait for --retry and a part of its own of this time
+    /// before it reconnects, so that they do not all come at once [default: 10s].
     #[arg(long, value_name = "DURATION", value_parser = duration(MS..=HOUR))]
     retry_spread: Duration,
 

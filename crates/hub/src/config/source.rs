@@ -29,7 +29,7 @@ pub(super) fn environment(
         // Names and values that are no text are looked at only if they are ours.
         let name = name.to_string_lossy();
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        if value.is_empty() {
+        if value.is_empty() || is_of_kubernetes(rest, &value.to_string_lossy()) {
             continue;
         }
         let option = rest.to_lowercase().replace('_', "-");
@@ -49,6 +49,19 @@ pub(super) fn environment(
     // The environment has no order of its own; errors should.
     pairs.sort();
     parse(&Origin::Environment, pairs, written)
+}
+
+/// Whether it is a variable that Kubernetes sets in every container for a service whose name begins
+/// with "tidings": `TIDINGS_SERVICE_HOST`, `TIDINGS_SERVICE_PORT_HTTP`,
+/// `TIDINGS_PORT=tcp://10.0.0.1:8080`, `TIDINGS_PORT_8080_TCP_ADDR`.
+fn is_of_kubernetes(rest: &str, value: &str) -> bool {
+    // As a name for the port to listen on it is to be refused, which is why the value counts.
+    let is_port = (rest == "PORT" || rest.ends_with("_PORT")) && value.contains("://");
+    is_port
+        || rest.ends_with("SERVICE_HOST")
+        || rest.contains("SERVICE_PORT")
+        || rest.starts_with("PORT_")
+        || rest.contains("_PORT_")
 }
 
 /// The options that a TOML file sets: a key an option, lists for those that can be repeated.

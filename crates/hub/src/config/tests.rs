@@ -90,6 +90,27 @@ fn names_that_no_option_has_are_refused_with_the_nearest() {
 }
 
 #[test]
+fn what_kubernetes_sets_for_a_service_is_passed_over() {
+    let service = [
+        ("TIDINGS_SERVICE_HOST", "10.0.0.1"),
+        ("TIDINGS_SERVICE_PORT", "8080"),
+        ("TIDINGS_SERVICE_PORT_HTTP", "8080"),
+        ("TIDINGS_PORT", "tcp://10.0.0.1:8080"),
+        ("TIDINGS_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("TIDINGS_PORT_8080_TCP_PROTO", "tcp"),
+        ("TIDINGS_PORT_8080_TCP_PORT", "8080"),
+        ("TIDINGS_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("TIDINGS_HUB_SERVICE_HOST", "10.0.0.2"),
+        ("TIDINGS_HUB_PORT", "tcp://10.0.0.2:80"),
+        ("TIDINGS_HUB_PORT_80_TCP", "tcp://10.0.0.2:80"),
+    ];
+    assert_eq!(Config::load(Options::default(), variables(&service)).unwrap(), Config::default());
+    // This one means to set something.
+    let error = Config::load(Options::default(), variables(&[("TIDINGS_PORT", "9000")]));
+    assert!(matches!(error, Err(ConfigError::Unknown { .. })));
+}
+
+#[test]
 fn bad_values_name_the_option_its_origin_and_the_rule() {
     let error = Config::load(Options::default(), variables(&[("TIDINGS_HEARTBEAT", "15")]));
     assert_eq!(

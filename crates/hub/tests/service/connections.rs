@@ -1,9 +1,11 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tidings_hub::{config::Config, serve::Server};
+use tidings_server::log::MemoryLog;
 use tokio::{
     io::AsyncReadExt as _,
     net::{TcpSocket, TcpStream},
@@ -11,6 +13,18 @@ use tokio::{
 };
 
 use crate::support::{Connection, Hub, soon};
+
+#[tokio::test]
+async fn many_connections_wait_to_be_accepted() {
+    let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+    let log = Arc::new(MemoryLog::new(config.retention, 1));
+    // It is not run, so that it accepts none.
+    let server = Server::bind(config, log).await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..400 {
+        waiting.push(soon(TcpStream::connect(server.address())).await.unwrap());
+    }
+}
 
 #[tokio::test]
 async fn a_connection_is_used_again() {

@@ -58,6 +58,10 @@ async fn the_header_wins_over_the_query_and_no_id_is_refused() {
     assert!(!text.contains("data: one") && text.contains("data: two"), "{text}");
     let (_, mut stream) = hub.follow("GET /events/a?last_event_id=zwei").await;
     assert!(!stream.until("data: three").await.contains("data: two"));
+    let twice = "GET /events/a?last_event_id=zwei&last_event_id=earliest";
+    let (answer, mut stream) = hub.follow(twice).await;
+    assert_eq!(answer.status, 200, "the first counts");
+    assert!(!stream.until("data: three").await.contains("data: two"));
     for id in ["nobody", "\u{fc}", &"x".repeat(5_000), "#", "#zzzz-9999"] {
         let (answer, mut stream) = hub.follow(&format!("GET /events/a\nLast-Event-ID: {id}")).await;
         assert_eq!(answer.status, 200);
@@ -115,12 +119,15 @@ async fn wrong_requests_are_told_what_is_wrong() {
     for (target, status, slug, field) in [
         ("/events", 422, "invalid-field", "topic"),
         ("/events/", 422, "invalid-field", "topic"),
+        ("/events?topic=a/..", 422, "invalid-field", "topic"),
         ("/events?topic=", 422, "invalid-field", "topic"),
         ("/events/a?patern=x", 400, "unknown-field", "patern"),
         ("/events?pattern=", 422, "invalid-field", "pattern"),
         ("/events?pattern=rooms/:", 422, "invalid-field", "pattern"),
         ("/events/a?on_gap=never", 422, "invalid-field", "on_gap"),
         ("/events/a?cursor=x", 422, "invalid-field", "cursor"),
+        ("/events/a?cursor=on&cursor=on", 422, "invalid-field", "cursor"),
+        ("/events/a?on_gap=oldest&on_gap=latest", 422, "invalid-field", "on_gap"),
     ] {
         let problem = hub.get(target).await.is_problem(status, slug);
         assert_eq!(problem["field"], field, "{target}");
@@ -138,12 +145,19 @@ async fn head_and_options_answer_without_a_stream() {
     let hub = Hub::start().await;
     let head = hub.ask("HEAD /events/a", "").await;
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(head.header("content-length"), None, "a stream has no length");
+    // The connection goes on, and where the length is known it is told.
+    let mut connection = hub.connect().await;
+    connection.ask("HEAD /events/a", "").await;
+    let known = connection.ask("HEAD /healthz", "").await;
+    assert_eq!((known.status, known.header("content-length")), (200, Some("3")));
+    assert_eq!(connection.ask("GET /healthz", "").await.body, "ok\n");
     assert_eq!(hub.ask("HEAD /events/a*", "").await.status, 422);
     let options = hub.ask("OPTIONS /events/a", "").await;
     assert_eq!((options.status, options.header("allow")), (204, Some("GET,HEAD,POST,OPTIONS")));
     let delete = hub.ask("DELETE /events/a", "").await;
     delete.is_problem(405, "method-not-allowed");
-    assert_eq!(delete.header("allow"), Some("GET,HEAD,POST"));
+    assert_eq!(delete.header("allow"), Some("GET,HEAD,POST,OPTIONS"));
     assert!(hub.get("/metrics").await.body.contains("tidings_streams_opened_total 0"));
 }
 

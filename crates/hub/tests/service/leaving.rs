@@ -21,6 +21,10 @@ async fn subscribers_are_sent_away_each_with_its_own_retry() {
         let last = text.lines().rev().find_map(|line| line.strip_prefix("retry: "));
         retries.push(last.unwrap().parse::<u32>().unwrap());
     }
+    assert!(
+        retries.iter().all(|ms| (3_000..=103_000).contains(ms)),
+        "--retry and more: {retries:?}"
+    );
     retries.sort_unstable();
     retries.dedup();
     assert!(retries.len() > 4, "spread over the time: {retries:?}");

@@ -15,6 +15,7 @@ mod stats;
 mod subscriber;
 
 use std::{
+    ops::RangeInclusive,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -77,6 +78,7 @@ struct Shared {
 #[derive(Debug, Clone, Copy)]
 struct Drain {
     until: Instant,
+    retry_min: Duration,
     retry_spread: Duration,
 }
 
@@ -139,10 +141,15 @@ impl Fanout {
     }
 
     /// Closes every subscriber, each at its own random moment `within` the time given, after
-    /// telling it its own random reconnection time up to `retry_spread`, so that they neither
-    /// leave nor return all at once. New subscribers are closed likewise.
-    pub fn drain(&self, within: Duration, retry_spread: Duration) {
-        let drain = Drain { until: Instant::now() + within, retry_spread };
+    /// telling it its own random reconnection time out of `retry`, so that they neither leave nor
+    /// return all at once. New subscribers are closed likewise.
+    ///
+    /// The time stays in force for as long as the subscriber finds nobody to connect to: the
+    /// shortest must be one that bears repeating.
+    pub fn drain(&self, within: Duration, retry: RangeInclusive<Duration>) {
+        let (retry_min, retry_max) = retry.into_inner();
+        let retry_spread = retry_max.saturating_sub(retry_min);
+        let drain = Drain { until: Instant::now() + within, retry_min, retry_spread };
         *self.0.closing.lock() = Some(drain);
         for bell in self.0.interest.lock().bells() {
             bell.close(drain.closing());
@@ -155,7 +162,7 @@ impl Drain {
         let now = Instant::now();
         let mut random = rand::rng();
         let wait = self.until.saturating_duration_since(now).mul_f64(random.random());
-        let retry = self.retry_spread.mul_f64(random.random());
+        let retry = self.retry_min + self.retry_spread.mul_f64(random.random());
         Closing { retry, at: (now + wait).into_std() }
     }
 }
