@@ -6,10 +6,10 @@ use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tidings_server::record::Timestamp;
 
-use super::storage::{File, Lock, Storage};
-
-// What the disk writes whole or not at all.
-const SECTOR_BYTES: usize = 512;
+use super::{
+    frame::SECTOR_BYTES,
+    storage::{File, Lock, Storage},
+};
 
 /// A disk with one directory. Clones are the same disk.
 #[derive(Debug, Clone)]
@@ -360,11 +360,16 @@ impl File for SimFile {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         let mut state = self.disk.0.lock();
         let operation = state.operation();
-        // A write that fails may have written any part of it, short of all.
+        // A write that fails may have written any first part of it, short of all.
         let part = match operation {
             Ok(()) => bytes.len(),
             Err(_) if bytes.is_empty() => 0,
-            Err(_) => state.random.random_range(0..bytes.len()),
+            // Whole sectors: the system copies and the disk writes no smaller pieces.
+            Err(_) => {
+                let part = state.random.random_range(0..bytes.len());
+                let end = (at as usize + part) / SECTOR_BYTES * SECTOR_BYTES;
+                end.saturating_sub(at as usize)
+            }
         };
         let change = Change::Write { at: at as usize, bytes: bytes[..part].to_vec() };
         state.files[self.file].change(change);
