@@ -1,11 +1,14 @@
 //! A simulated disk: keeps what is durable and what is not apart, crashes and fails on demand.
 
+mod file;
+
 use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tidings_server::record::Timestamp;
 
+use self::file::{Change, FileState};
 use super::{
     frame::SECTOR_BYTES,
     storage::{File, Lock, Storage},
@@ -39,19 +42,6 @@ struct State {
 enum NameChange {
     Set(String, usize),
     Remove(String),
-}
-
-#[derive(Debug, Default, Clone)]
-struct FileState {
-    seen: Vec<u8>,
-    durable: Vec<u8>,
-    changes: Vec<Change>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Write { at: usize, bytes: Vec<u8> },
-    Length(usize),
 }
 
 #[derive(Debug)]
@@ -191,51 +181,6 @@ impl NameChange {
     }
 }
 
-impl FileState {
-    // What of the changes reached the disk: nothing, everything, the first ones, or any sectors.
-    fn tear(&mut self, random: &mut StdRng, style: u32) {
-        let mut changes = std::mem::take(&mut self.changes);
-        match style {
-            0 => changes.clear(),
-            1 => {}
-            _ => changes.truncate(random.random_range(0..=changes.len())),
-        }
-        for change in changes {
-            match change {
-                Change::Write { at, bytes } if style == 3 => {
-                    let mut from = at;
-                    while from < at + bytes.len() {
-                        let to = (from / SECTOR_BYTES + 1) * SECTOR_BYTES;
-                        let to = to.min(at + bytes.len());
-                        if random.random() {
-                            write(&mut self.durable, from, &bytes[from - at..to - at]);
-                        }
-                        from = to;
-                    }
-                }
-                change => change.apply(&mut self.durable),
-            }
-        }
-        self.seen.clone_from(&self.durable);
-    }
-}
-
-impl Change {
-    fn apply(self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Write { at, bytes: written } => write(bytes, at, &written),
-            Self::Length(length) => bytes.resize(length, 0),
-        }
-    }
-}
-
-fn write(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
-    if file.len() < at + bytes.len() {
-        file.resize(at + bytes.len(), 0);
-    }
-    file[at..at + bytes.len()].copy_from_slice(bytes);
-}
-
 impl State {
     // Counts an operation; fails if it is not to be.
     fn operation(&mut self) -> io::Result<()> {
@@ -331,13 +276,6 @@ impl Storage for SimDisk {
             change.apply(durable_names);
         }
         Ok(())
-    }
-}
-
-impl FileState {
-    fn change(&mut self, change: Change) {
-        change.clone().apply(&mut self.seen);
-        self.changes.push(change);
     }
 }
 
