@@ -7,7 +7,7 @@ use tidings_server::cursor::Offset;
 use super::{
     Kept, Location, Shared, frame,
     helper::{Helper, Spare, Task},
-    manifest::{End, Manifest},
+    manifest::{End, Left, Manifest},
     options::Durability,
     segment::{self, Segment},
     storage::Lock,
@@ -28,6 +28,8 @@ pub(super) struct Active {
     // one before.
     end: End,
     chain: u32,
+    // As it was last written, but for the segments that the helper prepared since.
+    manifest: Manifest,
     // The next segment, made ready by the helper.
     spare: Spare,
     helper: Helper,
@@ -56,26 +58,29 @@ impl Active {
         shared: Arc<Shared>,
         lock: Lock,
         mut helper: Helper,
+        mut manifest: Manifest,
         (end, chain): (End, u32),
     ) -> io::Result<Self> {
         let storage = &*shared.storage;
         let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
         let last = shared.state.read().segments.back().map(|kept| Arc::clone(&kept.segment));
-        let (segment, at) = match last {
+        let (segment, at, end_bytes) = match last {
             Some(last) if end.bytes < bytes / 2 => {
                 shared.state.write().segments.pop_back();
-                (last.refill(end.bytes, bytes)?, end.bytes)
+                (last.refill(end.bytes, bytes)?, end.bytes, bytes)
             }
             last => {
                 let number = last.map_or(1, |last| last.number + 1);
                 let segment = Segment::prepare(storage, number, bytes, None)?;
-                (segment, segment::HEADER_BYTES as u64)
+                (segment, segment::HEADER_BYTES as u64, end.bytes)
             }
         };
+        manifest.left = Left::Open { end, bytes: end_bytes, prepared: segment.number };
+        manifest.write(storage)?;
         let segment = Arc::new(segment);
         shared.state.write().segments.push_back(Kept::new(&segment, end.last));
-        let spare = helper.prepare(segment.number + 1, next_bytes(&shared, &segment));
-        Ok(Self { shared, segment, at, end, chain, spare, helper, _lock: lock })
+        let spare = prepare_next(&mut helper, &manifest, &shared, &segment);
+        Ok(Self { shared, segment, at, end, chain, manifest, spare, helper, _lock: lock })
     }
 
     /// The last acknowledged offset.
@@ -90,13 +95,9 @@ impl Active {
         buffer: &mut Vec<u8>,
         group: &Group,
     ) -> Result<Location, Failure> {
-        let checksum = frame::finish(buffer, group.records, group.first, self.chain);
-        // What is not zeroed is written more slowly, but a frame larger than a segment has no
-        // better place.
-        let fits = self.at + buffer.len() as u64 <= self.segment.zeroed_bytes;
-        if !fits && self.at > segment::HEADER_BYTES as u64 {
-            self.roll().map_err(|error| self.failure("prepare a segment in", &error, false))?;
-        }
+        self.make_room(buffer.len())
+            .map_err(|error| self.failure("prepare a segment in", &error, false))?;
+        let checksum = frame::finish(buffer, self.at, group.records, group.first, self.chain);
         let written = self.segment.file.write_at(buffer, self.at).and_then(|()| self.sync());
         if let Err(error) = written {
             let may_be_there = self.withdraw().is_err();
@@ -109,6 +110,36 @@ impl Active {
         let last = Offset(group.first.0 + u64::from(group.records)).previous();
         self.end = End { segment: self.segment.number, bytes: self.at, last };
         Ok(place)
+    }
+
+    // For a frame of so many bytes.
+    fn make_room(&mut self, bytes: usize) -> io::Result<()> {
+        let end = |at| at + frame::padded_bytes(bytes, at) as u64;
+        let header = segment::HEADER_BYTES as u64;
+        if end(self.at) > self.segment.zeroed_bytes && self.at > header {
+            self.roll()?;
+        }
+        if end(self.at) > self.segment.zeroed_bytes {
+            // Larger than a segment: it gets one of its own, in place of the empty one.
+            let (shared, number) = (Arc::clone(&self.shared), self.segment.number);
+            let segment = Segment::prepare(&*shared.storage, number, end(self.at), None)?;
+            self.segment = Arc::new(segment);
+            let mut state = shared.state.write();
+            state.segments.pop_back();
+            state.segments.push_back(Kept::new(&self.segment, self.end.last));
+        }
+        Ok(())
+    }
+
+    // The manifest says of each segment that it is there before an event in it is acknowledged:
+    // else nothing would tell when it was lost.
+    fn prepare(&mut self, number: u32) -> io::Result<Segment> {
+        let storage = &*self.shared.storage;
+        let bytes = FIRST_SEGMENT_BYTES.min(self.shared.options.segment_bytes);
+        let segment = Segment::prepare(storage, number, bytes, None)?;
+        self.manifest = with_prepared(&self.manifest, number);
+        self.manifest.write(storage)?;
+        Ok(segment)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -127,12 +158,8 @@ impl Active {
 
     fn roll(&mut self) -> io::Result<()> {
         let full = Arc::clone(&self.segment);
-        let shared = &self.shared;
         // The spare may have failed long ago, and for its size: what is there now may do.
-        let segment = self.spare.ready().or_else(|_| {
-            let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
-            Segment::prepare(&*shared.storage, full.number + 1, bytes, None)
-        })?;
+        let segment = self.spare.ready().or_else(|_| self.prepare(full.number + 1))?;
         self.take(segment);
         if self.shared.options.durability == Durability::Os {
             self.helper.start(Task::Sync(full));
@@ -142,7 +169,7 @@ impl Active {
 
     fn take(&mut self, segment: Segment) {
         let segment = Arc::new(segment);
-        self.spare = self.helper.prepare(segment.number + 1, next_bytes(&self.shared, &segment));
+        self.spare = prepare_next(&mut self.helper, &self.manifest, &self.shared, &segment);
         self.shared.state.write().segments.push_back(Kept::new(&segment, self.end.last));
         self.segment = segment;
         self.at = segment::HEADER_BYTES as u64;
@@ -161,14 +188,13 @@ impl Active {
 
     fn supersede(&mut self, number: u32) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
-        let segment = Segment::prepare(&*shared.storage, number, bytes, None)?;
+        let segment = self.prepare(number)?;
         // A frame without records whose chain is the last acknowledged frame: from here on the
         // scan ends the segment before it there.
         let mut buffer = Vec::new();
         frame::begin(&mut buffer);
-        let checksum = frame::finish(&mut buffer, 0, self.end.last.next(), self.chain);
         let at = segment::HEADER_BYTES as u64;
+        let checksum = frame::finish(&mut buffer, at, 0, self.end.last.next(), self.chain);
         segment.file.write_at(&buffer, at)?;
         segment.file.sync()?;
         if number == self.segment.number {
@@ -192,37 +218,47 @@ impl Active {
             if !state.segments.front().is_some_and(|kept| goes(kept, first)) {
                 return;
             }
-            Trims::of(&state.index)
+            Trims::of(&state.index, 0)
         };
         let mut state = self.shared.state.write();
         while state.segments.front().is_some_and(|kept| goes(kept, trims.first)) {
             numbers.extend(state.segments.pop_front().map(|kept| kept.segment.number));
         }
+        let segment = state.segments.front().map_or(1, |kept| kept.segment.number);
         drop(state);
+        let trims = Trims { segment, ..trims };
         self.helper.start(Task::Remove { trims, numbers });
     }
 
     /// Closes the log; after an error the next start finds it as after a crash.
-    pub(super) fn close(self, manifest: Manifest) -> io::Result<()> {
-        let Self { shared, segment, end, spare, mut helper, _lock, .. } = self;
+    pub(super) fn close(self) -> io::Result<()> {
+        let Self { shared, segment, end, manifest, spare, mut helper, _lock, .. } = self;
         let storage = &*shared.storage;
         spare.give_up();
         if !helper.finish() {
             return Err(io::Error::other("a segment could not be synced"));
         }
+        segment.file.sync()?;
+        let trims = {
+            let state = shared.state.read();
+            let oldest = state.segments.front().map_or(1, |kept| kept.segment.number);
+            Trims::of(&state.index, oldest)
+        };
+        trims.write(storage)?;
+        Manifest { left: Left::Closed(end), ..manifest }.write(storage)?;
+        // Only now: what the manifest says is there must not be missing. What fails here is left
+        // to the next start.
         match storage.remove(&Segment::name(segment.number + 1)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         if end.segment == segment.number {
             segment.file.set_len(end.bytes)?;
+            segment.file.sync()?;
         } else {
             storage.remove(&Segment::name(segment.number))?;
         }
-        segment.file.sync()?;
-        let trims = Trims::of(&shared.state.read().index);
-        trims.write(storage)?;
-        Manifest { end: Some(end), ..manifest }.write(storage)
+        storage.sync_dir()
     }
 
     fn failure(&self, action: &str, error: &io::Error, may_be_there: bool) -> Failure {
@@ -231,9 +267,28 @@ impl Active {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space there",
             _ => "see to the disk",
         };
-        let cause = format!("cannot {action} {dir}: {error}; {advice}, then reopen the log");
+        let cause =
+            format!("cannot {action} {dir}: {error}; {advice} and the log goes on by itself");
         Failure { cause: cause.into(), may_be_there }
     }
+}
+
+fn prepare_next(
+    helper: &mut Helper,
+    manifest: &Manifest,
+    shared: &Shared,
+    segment: &Segment,
+) -> Spare {
+    let number = segment.number + 1;
+    helper.prepare(number, next_bytes(shared, segment), with_prepared(manifest, number))
+}
+
+fn with_prepared(manifest: &Manifest, number: u32) -> Manifest {
+    let mut manifest = manifest.clone();
+    if let Left::Open { prepared, .. } = &mut manifest.left {
+        *prepared = number;
+    }
+    manifest
 }
 
 // Each segment is twice as large as the one before, up to the chosen size.

@@ -7,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{pace::Pace, segment::Segment, storage::Storage, trims::Trims};
+use super::{manifest::Manifest, pace::Pace, segment::Segment, storage::Storage, trims::Trims};
 
 /// Where the helper's work is done.
 ///
@@ -29,8 +29,14 @@ enum Place {
 
 #[derive(Debug)]
 pub(super) enum Task {
-    /// Make a segment ready.
-    Prepare { number: u32, bytes: u64, pace: Arc<Pace>, answer: mpsc::Sender<io::Result<Segment>> },
+    /// Make a segment ready, and then have the manifest say so.
+    Prepare {
+        number: u32,
+        bytes: u64,
+        manifest: Manifest,
+        pace: Arc<Pace>,
+        answer: mpsc::Sender<io::Result<Segment>>,
+    },
     /// Remove segments whose records are all trimmed, once that is remembered.
     Remove { trims: Trims, numbers: Vec<u32> },
     /// Sync a segment that is full.
@@ -107,14 +113,14 @@ impl Helper {
         }
     }
 
-    /// Has a segment made ready.
-    pub(super) fn prepare(&mut self, number: u32, bytes: u64) -> Spare {
+    /// Has a segment made ready; `manifest` tells of it.
+    pub(super) fn prepare(&mut self, number: u32, bytes: u64, manifest: Manifest) -> Spare {
         let (answer, answered) = mpsc::channel();
         let pace = Arc::<Pace>::default();
         if matches!(self.0, Place::InTurn(_)) {
             pace.hurry();
         }
-        self.start(Task::Prepare { number, bytes, pace: Arc::clone(&pace), answer });
+        self.start(Task::Prepare { number, bytes, manifest, pace: Arc::clone(&pace), answer });
         Spare { pace, answered }
     }
 
@@ -140,13 +146,9 @@ impl Drop for Helper {
 impl Worker {
     fn run(&mut self, task: Task) {
         match task {
-            Task::Prepare { number, bytes, pace, answer } => {
-                let prepared = Segment::prepare(&*self.storage, number, bytes, Some(&pace));
-                if prepared.is_err() {
-                    // It may take the very room that is missing. If that fails too, the next
-                    // start removes it.
-                    let _ = self.storage.remove(&Segment::name(number));
-                }
+            Task::Prepare { number, bytes, manifest, pace, answer } => {
+                let prepared = Segment::prepare(&*self.storage, number, bytes, Some(&pace))
+                    .and_then(|segment| manifest.write(&*self.storage).map(|()| segment));
                 // If nobody waits any more, the next start removes the segment.
                 let _ = answer.send(prepared);
             }

@@ -18,8 +18,47 @@ pub(super) struct Manifest {
     pub(super) durability: Durability,
     /// Which directory it was written in; another one is a copy.
     pub(super) identity: String,
-    /// Where the log ended when it was closed; `None` while it is open.
-    pub(super) end: Option<End>,
+    /// How the log was left.
+    pub(super) left: Left,
+}
+
+/// How a log was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It ends there exactly: it was closed, or a start found it so and got no further.
+    Closed(End),
+    /// It ends there, and what stands after that is damaged, and to be set aside.
+    Damaged(End),
+    /// It is written to, and ends there or later.
+    Open {
+        /// Where it ended when it was opened.
+        end: End,
+        /// The length that the segment of that end was then given, for what comes after it.
+        bytes: u64,
+        /// The last segment that was prepared. All up to it are there, unless they are trimmed.
+        prepared: u32,
+    },
+}
+
+impl Left {
+    /// The end that the log has at least.
+    pub(super) fn end(&self) -> End {
+        let (Self::Closed(end) | Self::Damaged(end) | Self::Open { end, .. }) = *self;
+        end
+    }
+
+    /// The end that the log has exactly.
+    pub(super) fn mark(&self) -> Option<End> {
+        (!matches!(self, Self::Open { .. })).then_some(self.end())
+    }
+
+    /// The last segment that must be there.
+    pub(super) fn last_segment(&self) -> u32 {
+        match self {
+            Self::Closed(end) | Self::Damaged(end) => end.segment,
+            Self::Open { prepared, .. } => *prepared,
+        }
+    }
 }
 
 /// Where a log ends.
@@ -62,17 +101,20 @@ impl Manifest {
     }
 
     fn to_text(&self) -> String {
-        let Self { epoch, durability, identity, end } = self;
+        let Self { epoch, durability, identity, left } = self;
         let durability = match durability {
             Durability::Fsync => "fsync",
             Durability::Os => "os",
         };
-        let state = match end {
-            Some(End { segment, bytes, last }) => format!("closed {segment} {bytes} {last}"),
-            None => "open".to_owned(),
+        let End { segment, bytes, last } = left.end();
+        let end = format!("{segment} {bytes} {last}");
+        let left = match left {
+            Left::Closed(_) => format!("closed {end}"),
+            Left::Damaged(_) => format!("damaged {end}"),
+            Left::Open { bytes, prepared, .. } => format!("open {end} {bytes} {prepared}"),
         };
         let text = format!(
-            "{TITLE} {FORMAT}\nepoch {}\ndurability {durability}\nidentity {identity}\n{state}\n",
+            "{TITLE} {FORMAT}\nepoch {}\ndurability {durability}\nidentity {identity}\n{left}\n",
             epoch.to_bits()
         );
         let checksum = crc32fast::hash(text.as_bytes());
@@ -104,23 +146,25 @@ impl Manifest {
             _ => return Err(ManifestError::Damaged),
         };
         let identity = field("identity")?.to_owned();
-        let end = match field("")?.split(' ').collect::<Vec<_>>()[..] {
-            ["open"] => None,
-            ["closed", segment, bytes, last] => {
-                Some(parse_end(segment, bytes, last).ok_or_else(damaged)?)
-            }
-            _ => return Err(ManifestError::Damaged),
-        };
-        Ok(Self { epoch: Epoch::from_bits(epoch), durability, identity, end })
+        let left = parse_left(field("")?).ok_or_else(damaged)?;
+        Ok(Self { epoch: Epoch::from_bits(epoch), durability, identity, left })
     }
 }
 
-fn parse_end(segment: &str, bytes: &str, last: &str) -> Option<End> {
-    Some(End {
-        segment: segment.parse().ok()?,
-        bytes: bytes.parse().ok()?,
-        last: Offset(last.parse().ok()?),
-    })
+fn parse_left(line: &str) -> Option<Left> {
+    let mut words = line.split(' ');
+    let left = words.next()?;
+    let numbers = words.map(str::parse).collect::<Result<Vec<u64>, _>>().ok()?;
+    let (&[segment, bytes, last], rest) = numbers.split_first_chunk()?;
+    let end = End { segment: segment.try_into().ok()?, bytes, last: Offset(last) };
+    match (left, rest) {
+        ("closed", []) => Some(Left::Closed(end)),
+        ("damaged", []) => Some(Left::Damaged(end)),
+        ("open", &[bytes, prepared]) => {
+            Some(Left::Open { end, bytes, prepared: prepared.try_into().ok()? })
+        }
+        _ => None,
+    }
 }
 
 /// Writes `name` anew by way of `new_name`: after a crash it has its old or its new bytes.
@@ -156,11 +200,13 @@ mod tests {
             epoch: Epoch::from_bits(77),
             durability: Durability::Os,
             identity: "12-34".to_owned(),
-            end: None,
+            left: Left::Open { end: End::default(), bytes: 8_192, prepared: 4 },
         };
-        let end = Some(End { segment: 3, bytes: 4_096, last: Offset(9) });
-        let closed = Manifest { durability: Durability::Fsync, end, ..open.clone() };
-        for manifest in [open, closed] {
+        let end = End { segment: 3, bytes: 4_096, last: Offset(9) };
+        let left = Left::Closed(end);
+        let closed = Manifest { durability: Durability::Fsync, left, ..open.clone() };
+        let damaged = Manifest { left: Left::Damaged(end), ..open.clone() };
+        for manifest in [open, closed, damaged] {
             let text = manifest.to_text();
             assert_eq!(Manifest::from_text(&text), Ok(manifest));
             for at in 0..text.len() {

@@ -25,9 +25,12 @@
 //! little-endian; a checksum is the CRC-32 of all that follows it in its frame or record.
 //!
 //! ```text
-//!  segment   magic F7 "tidings" │ format u32 │ number u32 │ checksum u32 │ 0 u32 │ frames…
+//!  segment   magic F7 "tidings" │ format u32 │ number u32 │ prepared bytes u32 │ checksum u32 │
+//!            frames… │ zeros up to the prepared bytes
 //!  frame     magic F7 "Tf" FE │ checksum u32 │ body bytes u32 │ records u32 │ first offset u64 │
-//!            chain u32 │ 0 u32 │ records… │ zeros up to a multiple of 8 bytes
+//!            chain u32 │ zero sectors u32 │ checksum of bytes 8 to 31 u32 │ 0 u32 │ records… │
+//!            zeros up to a multiple of 8 bytes, and over the end of a sector that is too short
+//!            for the next header
 //!  record    checksum u32 │ bytes after this field u32 │ offset u64 │ time ms u64 │ flags u16 │
 //!            topics u16 │ topics: (bytes u16 │ text)… │ [event: bytes u32 │ text] │
 //!            [id: bytes u16 │ text] │ [retry: s u64 │ ns u32] │ data
@@ -40,13 +43,21 @@
 //!
 //! # What a start finds
 //!
-//! - A frame that is not whole, with nothing after it, was never acknowledged under
-//!   [`Durability::Fsync`]: it is cut off, and the epoch goes on. (A last frame that was whole
-//!   once and has rotted since looks the same. Only a clean close tells.)
+//! - One frame at the end that was being written was never acknowledged under
+//!   [`Durability::Fsync`]: it is cut off, and the epoch goes on. It must look the part: the
+//!   segment has the length it was prepared with; the header is there, follows the last good
+//!   frame, and has nothing but zeros after its extent, and more of its sectors (512 bytes, by
+//!   their place in the file) are zeros than were when it was written. Or the header's sector is
+//!   zeros, and nothing stands farther than the largest group reaches. A header that is zeros in
+//!   a sector that is not is of a group that was withdrawn, see below.
 //! - A whole frame that was not acknowledged, because the process ended first, is kept.
 //! - Anything else that is missing or unreadable is damage: what stands after it is set aside,
 //!   never deleted, and the log begins a new epoch. Only the loss of the oldest records leaves
-//!   the newer ones where they are; it counts as a trim.
+//!   the newer ones where they are; it counts as a trim. The manifest says which segments there
+//!   must be, and the trim snapshot which of them may be gone.
+//! - One thing cannot be seen after an unclean end: that whole sectors turned to zeros over the
+//!   end of what was written, or within the last frame, in the last segment, just as if they had
+//!   never been written. No other damage that is short of forgery passes.
 //! - After an unclean end under [`Durability::Os`], and in a copy of the directory, the log
 //!   begins a new epoch too.
 //!
@@ -74,13 +85,16 @@ mod segment;
 #[cfg(test)]
 mod sim;
 mod storage;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod trims;
+mod window;
 mod writer;
 
 use std::{
     collections::VecDeque,
+    io,
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -171,10 +185,14 @@ impl DiskLog {
     /// # Errors
     /// [`OpenError`] says what is in the way. Nothing was lost by the attempt.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let storage = Disk::new(&options.dir).map_err(|source| OpenError::Io {
-            action: "make the directory",
-            path: options.dir.clone(),
-            source,
+        let storage = Disk::new(&options.dir).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                OpenError::NotDirectory { dir: options.dir.clone() }
+            }
+            _ => {
+                let path = options.dir.clone();
+                OpenError::Io { action: "make the directory", path, source }
+            }
         })?;
         Self::open_on(Arc::new(storage), options, rand::random(), true)
     }
@@ -203,8 +221,8 @@ impl DiskLog {
         });
         shared.trim();
         let end = (scan.end, scan.chain);
-        let active = Active::start(Arc::clone(&shared), lock, helper, end).map_err(io)?;
-        let writer = Writer::new(Arc::clone(&shared), active, manifest, scan.time);
+        let active = Active::start(Arc::clone(&shared), lock, helper, manifest, end).map_err(io)?;
+        let writer = Writer::new(Arc::clone(&shared), active, scan.time);
         let thread = thread::Builder::new().name("tidings-log".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(io)?;
         Ok(Self { shared, writer: Some(writer) })

@@ -88,6 +88,12 @@ pub enum OpenError {
         /// The directory.
         dir: PathBuf,
     },
+    /// What is to be the directory is a file, or lies in one. The operator's to mend.
+    #[error("{} is a file, or lies in one; the log needs a directory", dir.display())]
+    NotDirectory {
+        /// What was given as the directory.
+        dir: PathBuf,
+    },
     /// The directory was written by a later version. Start that version, or give another
     /// directory; nothing was changed.
     #[error(

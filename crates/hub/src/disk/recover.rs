@@ -6,12 +6,13 @@ use tidings_server::cursor::Epoch;
 
 use super::{
     Kept,
-    manifest::{End, Manifest, ManifestError},
+    manifest::{End, Left, Manifest, ManifestError},
     options::{Durability, OpenError, Options},
     scan::{Found, Scan},
     segment::{FORMAT, Segment, damaged_name},
     storage::{Lock, Storage},
     trims::{self, Trims},
+    writer,
 };
 
 const LOCK: &str = "LOCK";
@@ -51,23 +52,30 @@ pub(super) fn recover(
 
     let trims = Trims::read(storage).map_err(io("read"))?;
     let trims_lost = trims.is_none() && names.iter().any(|name| name == trims::NAME);
-    let mark = before.as_ref().and_then(|before| before.end);
-    let scan = Scan::run(&segments, trims, mark).map_err(io("read"))?;
-    let manifest = Manifest {
-        epoch: epoch(before.as_ref(), &lock, options, &scan, trims_lost, seed),
-        durability: options.durability,
-        identity: lock.identity.clone(),
-        end: None,
-    };
-    // Before anything is mended: after a crash in between, the damage that called for the new
-    // epoch may no longer be there to see.
-    manifest.write(storage).map_err(io("write the manifest of"))?;
-    mend(storage, &scan, &segments, &names).map_err(io("mend"))?;
-    if mark.is_none() {
+    let left = before.as_ref().map_or(Left::Closed(End::default()), |before| before.left);
+    let group_bytes_max = writer::frame_bytes_max(options);
+    let mut scan = Scan::run(&segments, trims, &left, group_bytes_max).map_err(io("read"))?;
+    if trims_lost {
+        scan.damage.get_or_insert("the memory of what was trimmed is damaged".to_owned());
+    }
+    if left.mark().is_none() {
         // Whole frames may stand there that were never synced: nobody may see them before.
         let sync = |kept: &Kept| kept.segment.file.sync();
         scan.kept.iter().try_for_each(sync).map_err(io("sync"))?;
     }
+    let (epoch, why) = epoch(before.as_ref(), &lock, options, &scan, seed);
+    let damaged = scan.damage.is_some() || matches!(left, Left::Damaged(_));
+    let manifest = Manifest {
+        epoch,
+        durability: options.durability,
+        identity: lock.identity.clone(),
+        left: if damaged { Left::Damaged(scan.end) } else { Left::Closed(scan.end) },
+    };
+    // Before anything is mended: after a crash in between, the damage that called for the new
+    // epoch may no longer be there to see.
+    manifest.write(storage).map_err(io("write the manifest of"))?;
+    let aside = mend(storage, &scan, damaged, &segments, &names).map_err(io("mend"))?;
+    report(storage, &scan, epoch, why, &aside);
     Ok(Recovered { lock, manifest, scan })
 }
 
@@ -93,61 +101,85 @@ fn previous(storage: &dyn Storage, has_segments: bool) -> Result<Option<Manifest
     }
 }
 
-// The epoch goes on only if nothing that was visible in it can be missing.
+// The epoch goes on only if nothing that was visible in it can be missing; else, why not.
 fn epoch(
     before: Option<&Manifest>,
     lock: &Lock,
     options: &Options,
     scan: &Scan,
-    trims_lost: bool,
     seed: u64,
-) -> Epoch {
-    let dir = options.dir.display();
-    let Some(before) = before else { return Epoch::from_random(seed) };
-    let unclean = before.end.is_none();
-    if let Some(damage) = &scan.damage {
-        tracing::error!(
-            "{dir}: {damage}; what can no longer be trusted is set aside in .damaged files, and \
-             the log begins a new epoch"
-        );
-    } else if trims_lost {
-        tracing::error!("{dir}: the memory of what was trimmed is damaged; new epoch");
+) -> (Epoch, Option<&'static str>) {
+    let Some(before) = before else {
+        return (Epoch::from_random(seed), Some("the log is new"));
+    };
+    let why = if scan.damage.is_some() {
+        "the log is damaged"
     } else if options.new_epoch {
-        tracing::info!("{dir}: new epoch, as was asked for");
+        "it was asked for"
     } else if before.identity != lock.identity {
-        tracing::warn!("{dir}: this is a copy of the directory the log was in; new epoch");
-    } else if unclean && before.durability == Durability::Os {
-        tracing::warn!(
-            "{dir}: the log was not closed, and its events were not synced to the disk; new epoch"
-        );
+        "this is a copy of the directory the log was in"
+    } else if before.left.mark().is_none() && before.durability == Durability::Os {
+        "the log was not closed, and its events were not synced to the disk"
     } else {
-        if scan.torn {
-            tracing::warn!("{dir}: the last write was cut off before it was acknowledged");
-        }
-        return before.epoch;
-    }
+        return (before.epoch, None);
+    };
     // By chance the same name again would be the old epoch.
     let fresh = Epoch::from_random(seed);
-    if fresh == before.epoch { Epoch::from_random(seed.wrapping_add(1)) } else { fresh }
+    let other = || Epoch::from_random(seed.wrapping_add(1));
+    (if fresh == before.epoch { other() } else { fresh }, Some(why))
 }
 
+fn report(
+    storage: &dyn Storage,
+    scan: &Scan,
+    epoch: Epoch,
+    why: Option<&'static str>,
+    aside: &[String],
+) {
+    let dir = storage.dir().display();
+    if let Some(damage) = &scan.damage {
+        let aside = match aside {
+            [] => "nothing readable stood after it".to_owned(),
+            names => format!("what could not be trusted was set aside as {}", names.join(", ")),
+        };
+        tracing::error!("{dir}: {damage}; {aside}, and the log begins a new epoch");
+    } else if scan.torn {
+        tracing::warn!("{dir}: a write that was under way, and not acknowledged, was cut off");
+    }
+    let (records, last) = (scan.index.records(), scan.end.last);
+    match why {
+        None => tracing::info!(%epoch, records, %last, "{dir}: the log goes on"),
+        Some(why) => {
+            tracing::info!(%epoch, records, %last, why, "{dir}: the log begins a new epoch");
+        }
+    }
+}
+
+// Gives the names of what was set aside.
 fn mend(
     storage: &dyn Storage,
     scan: &Scan,
+    damaged: bool,
     segments: &[Found],
     names: &[String],
-) -> io::Result<()> {
+) -> io::Result<Vec<String>> {
+    let mut aside = Vec::new();
     let End { segment: last, bytes: end, .. } = scan.end;
     let used = |found: &Found| scan.kept.iter().any(|kept| kept.segment.number == found.number);
-    if scan.damage.is_some() {
+    if damaged {
         // What is missing before the first segment counts as trimmed from now on.
-        Trims::of(&scan.index).write(storage)?;
+        let oldest = scan.kept.first().map_or(1, |kept| kept.segment.number);
+        Trims::of(&scan.index, oldest).write(storage)?;
+    }
+    for name in names.iter().filter(|name| Segment::is_new(name)) {
+        storage.remove(name)?;
     }
     for found in segments.iter().filter(|found| found.number >= last || !used(found)) {
         let name = Segment::name(found.number);
         if !used(found) {
-            if scan.damage.is_some() && found.has_bytes(0)? {
-                storage.rename(&name, &damaged_name(found.number, names))?;
+            if damaged && found.has_bytes(0)? {
+                aside.push(damaged_name(found.number, names));
+                storage.rename(&name, &aside[aside.len() - 1])?;
             } else {
                 // It was prepared, and never acknowledged a record.
                 storage.remove(&name)?;
@@ -155,18 +187,20 @@ fn mend(
             continue;
         }
         if found.bytes > end {
-            if scan.damage.is_some() && found.has_bytes(end)? {
-                set_aside(storage, found, end, names)?;
+            if damaged && found.has_bytes(end)? {
+                aside.push(damaged_name(found.number, names));
+                set_aside(storage, found, end, &aside[aside.len() - 1])?;
             }
             found.file.set_len(end)?;
         }
         found.file.sync()?;
     }
-    storage.sync_dir()
+    storage.sync_dir()?;
+    Ok(aside)
 }
 
-fn set_aside(storage: &dyn Storage, found: &Found, from: u64, names: &[String]) -> io::Result<()> {
-    let copy = storage.create(&damaged_name(found.number, names))?;
+fn set_aside(storage: &dyn Storage, found: &Found, from: u64, name: &str) -> io::Result<()> {
+    let copy = storage.create(name)?;
     let mut buffer = vec![0; 1 << 20];
     let mut at = from;
     loop {

@@ -12,15 +12,14 @@ use tidings_server::{
 use super::{
     Kept, Location,
     frame::{self, Header},
-    manifest::End,
+    manifest::{End, Left},
     record::{RecordError, Stored},
     segment::{self, Segment},
     storage::{File, Storage},
+    tail::{Next, Tail},
     trims::Trims,
+    window::Window,
 };
-
-// Large enough that a read's own cost vanishes, small enough to stay in the processor's cache.
-const WINDOW_BYTES: usize = 1 << 20;
 
 /// A segment file as it was found.
 #[derive(Debug)]
@@ -28,6 +27,8 @@ pub(super) struct Found {
     pub(super) number: u32,
     pub(super) file: Arc<dyn File>,
     pub(super) bytes: u64,
+    // The length it was prepared with, if its header is there.
+    prepared_bytes: Option<u64>,
     // The first frame, if it is whole; without it no frame of the segment counts.
     first: Option<Header>,
 }
@@ -37,13 +38,14 @@ impl Found {
     pub(super) fn open(storage: &dyn Storage, number: u32) -> io::Result<Result<Self, u32>> {
         let file = storage.open(&Segment::name(number))?;
         let bytes = file.len()?;
-        let mut found = Self { number, file, bytes, first: None };
-        match Segment::check_header(&*found.file, number)? {
+        let mut found = Self { number, file, bytes, prepared_bytes: None, first: None };
+        match Segment::read_header(&*found.file, number)? {
             Err(format) => return Ok(Err(format)),
-            Ok(true) => {
-                found.first = Window::new(&found).frame(segment::HEADER_BYTES as u64)?;
+            Ok(Some(prepared_bytes)) => {
+                found.prepared_bytes = Some(prepared_bytes);
+                found.first = found.window().frame(segment::HEADER_BYTES as u64)?;
             }
-            Ok(false) => {}
+            Ok(None) => {}
         }
         Ok(Ok(found))
     }
@@ -51,7 +53,15 @@ impl Found {
     /// Whether anything but zeros stands from `from` on.
     pub(super) fn has_bytes(&self, from: u64) -> io::Result<bool> {
         let from = from.max(segment::HEADER_BYTES as u64);
-        Ok(Window::new(self).rest(from)? != Rest::Zeros)
+        Ok(self.window().rest(from)?.is_some())
+    }
+
+    fn window(&self) -> Window<'_> {
+        Window::new(&*self.file, self.bytes)
+    }
+
+    fn name(&self) -> String {
+        Segment::name(self.number)
     }
 }
 
@@ -73,25 +83,19 @@ pub(super) struct Scan {
     pub(super) damage: Option<String>,
 }
 
-/// What stands behind the last frame of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    Zeros,
-    Torn,
-    // Frames that were written after one that is no longer there.
-    Frames,
-}
-
 impl Scan {
-    /// Scans `segments`, which are in order, of a log that remembers `trims` and was closed at
-    /// `mark`, if it was closed.
+    /// Scans `segments`, which are in order, of a log that remembers `trims`, was left as `left`
+    /// says, and wrote groups of up to `group_bytes_max`.
     pub(super) fn run(
         segments: &[Found],
         trims: Option<Trims>,
-        mark: Option<End>,
+        left: &Left,
+        group_bytes_max: u64,
     ) -> io::Result<Self> {
+        let mark = left.mark();
+        let first_segment = trims.as_ref().map_or(1, |trims| trims.segment);
         let trimmed_to = trims.as_ref().map_or(Offset(1), |trims| trims.first);
-        let last = trimmed_to.previous().max(mark.map_or(Offset::ZERO, |mark| mark.last));
+        let last = trimmed_to.previous().max(left.end().last);
         let mut index = Index::new(trimmed_to.previous());
         if let Some(trims) = trims {
             index.restore_trims(trims.floor, trims.topics);
@@ -105,16 +109,20 @@ impl Scan {
             torn: false,
             damage: None,
         };
-        let used: Vec<_> =
-            segments.iter().filter_map(|found| Some((found, found.first?))).collect();
+        scan.damage = missing(segments, first_segment, left.last_segment());
+        // Past the end that is known, there is only what a close or a start left in haste.
+        let number_max = mark.map_or(u32::MAX, |mark| mark.segment);
+        let used: Vec<_> = segments
+            .iter()
+            .filter(|found| found.number <= number_max)
+            .filter_map(|found| Some((found, found.first?)))
+            .collect();
         if let Some((found, first)) = used.first()
             && first.first > trimmed_to
         {
-            scan.damage = Some(format!(
-                "events {trimmed_to} to {} are missing before {}",
-                first.first.previous(),
-                Segment::name(found.number)
-            ));
+            let last = first.first.previous();
+            let what = format!("events {trimmed_to} to {last} are missing before {}", found.name());
+            scan.damage(what);
             // Whoever asks for them is told that they are gone.
             scan.index.restore_trims(first.first.previous(), []);
         }
@@ -122,9 +130,8 @@ impl Scan {
             let next = used.get(at + 1).map(|(_, first)| *first);
             let sealed = scan.segment(found, *first, next, trimmed_to, mark)?;
             if next.is_some() && !sealed {
-                let name = Segment::name(found.number);
-                let at = scan.end.bytes;
-                scan.damage = Some(format!("{name} is damaged or cut off at byte {at}"));
+                let (name, at) = (found.name(), scan.end.bytes);
+                scan.damage(format!("{name} is damaged or cut off at byte {at}"));
                 break;
             }
         }
@@ -135,7 +142,7 @@ impl Scan {
         // already trimmed: the log goes on after the newest it knows of.
         scan.end.last = scan.index.last();
         if scan.kept.len() == used.len() {
-            scan.check_end(segments, mark)?;
+            scan.check_end(segments, left, group_bytes_max)?;
         }
         Ok(scan)
     }
@@ -149,7 +156,7 @@ impl Scan {
         trimmed_to: Offset,
         mark: Option<End>,
     ) -> io::Result<bool> {
-        let mut window = Window::new(found);
+        let mut window = found.window();
         let mut at = segment::HEADER_BYTES as u64;
         let (mut chain, mut expected) = (first.chain, first.first);
         let mut sealed = false;
@@ -215,97 +222,68 @@ impl Scan {
         Ok(())
     }
 
-    fn check_end(&mut self, segments: &[Found], mark: Option<End>) -> io::Result<()> {
-        if let Some(mark) = mark {
-            if mark != self.end && self.damage.is_none() {
-                self.damage = Some(format!(
-                    "the log was closed after event {}, but only those up to {} are left",
-                    mark.last, self.end.last
-                ));
-            }
-            return Ok(());
+    // The end is proved if it is where the log was closed, or if nothing stands behind it but a
+    // write that was under way.
+    fn check_end(
+        &mut self,
+        segments: &[Found],
+        left: &Left,
+        group_bytes_max: u64,
+    ) -> io::Result<()> {
+        let (end, known) = (self.end, left.end());
+        let place = |end: End| (end.segment, end.bytes);
+        let short = place(end) < place(known) || end.last < known.last;
+        if short || left.mark().is_some_and(|mark| place(mark) != place(end)) {
+            self.damage(format!(
+                "{} is damaged, cut off, or missing at byte {} of the {} that it had at least",
+                Segment::name(known.segment),
+                if end.segment == known.segment { end.bytes } else { 0 },
+                known.bytes,
+            ));
         }
-        for found in segments.iter().skip_while(|found| found.number < self.end.segment) {
-            let end = self.end.bytes;
-            let from = if found.number == self.end.segment { end } else { 0 };
-            let rest = Window::new(found).rest(from.max(segment::HEADER_BYTES as u64))?;
-            self.torn |= rest == Rest::Torn;
-            if rest == Rest::Frames {
-                let name = Segment::name(found.number);
-                self.damage = Some(format!("{name} has events after a damaged place"));
-                return Ok(());
+        let Left::Open { bytes, .. } = left else { return Ok(()) };
+        let next =
+            Next { chain: self.chain, first: self.index.last().next(), bytes_max: group_bytes_max };
+        for found in segments.iter().filter(|found| found.number >= end.segment) {
+            let prepared = found
+                .prepared_bytes
+                .map(|prepared| if found.number == known.segment { *bytes } else { prepared });
+            match prepared {
+                None => self.damage(format!("the header of {} is damaged", found.name())),
+                Some(prepared) if found.bytes < prepared => self.damage(format!(
+                    "{} was cut off: it has {} bytes of {prepared}",
+                    found.name(),
+                    found.bytes
+                )),
+                Some(_) => {}
+            }
+            let from = segment::HEADER_BYTES as u64;
+            let from = if found.number == end.segment { end.bytes.max(from) } else { from };
+            match Tail::judge(&mut found.window(), from, next)? {
+                Tail::Zeros => {}
+                // At most one write was under way.
+                Tail::Unfinished if !self.torn => self.torn = true,
+                Tail::Unfinished | Tail::Damaged => {
+                    self.damage(format!("{} is damaged at byte {from}", found.name()));
+                }
             }
         }
         Ok(())
     }
+
+    // What was found first is what the rest comes from.
+    fn damage(&mut self, what: String) {
+        self.damage.get_or_insert(what);
+    }
 }
 
-/// A part of a file, read in large pieces.
-struct Window<'a> {
-    file: &'a dyn File,
-    file_bytes: u64,
-    start: u64,
-    buffer: Vec<u8>,
-}
-
-impl<'a> Window<'a> {
-    fn new(found: &'a Found) -> Self {
-        Self { file: &*found.file, file_bytes: found.bytes, start: 0, buffer: Vec::new() }
-    }
-
-    /// The `count` bytes at `at`; fewer only at the end of the file.
-    fn bytes(&mut self, at: u64, count: usize) -> io::Result<&[u8]> {
-        let left = usize::try_from(self.file_bytes.saturating_sub(at)).unwrap_or(usize::MAX);
-        let count = count.min(left);
-        if at < self.start || at + count as u64 > self.start + self.buffer.len() as u64 {
-            self.buffer.resize(count.max(WINDOW_BYTES).min(left), 0);
-            let read = self.file.read_at(&mut self.buffer, at)?;
-            self.buffer.truncate(read);
-            self.start = at;
-        }
-        let from = (at - self.start) as usize;
-        let to = (from + count).min(self.buffer.len());
-        Ok(self.buffer.get(from..to).unwrap_or_default())
-    }
-
-    /// The header of the frame at `at`, if the frame is whole.
-    fn frame(&mut self, at: u64) -> io::Result<Option<Header>> {
-        let Some(header) = Header::parse(self.bytes(at, frame::HEADER_BYTES)?) else {
-            return Ok(None);
-        };
-        // A length that was made up by damage must not make us read far and wide.
-        if at + header.frame_bytes() > self.file_bytes {
-            return Ok(None);
-        }
-        let frame = self.bytes(at, header.frame_bytes() as usize)?;
-        Ok(header.verifies(frame).then_some(header))
-    }
-
-    /// What the file has from `at` on.
-    fn rest(&mut self, at: u64) -> io::Result<Rest> {
-        let mut at = at;
-        let mut rest = Rest::Zeros;
-        loop {
-            let piece = self.bytes(at, WINDOW_BYTES)?;
-            if piece.is_empty() {
-                return Ok(rest);
-            }
-            let piece_bytes = piece.len();
-            if piece.iter().any(|&byte| byte != 0) {
-                rest = Rest::Torn;
-                let mut found = Vec::new();
-                let mut from = 0;
-                while let Some(magic) = frame::find_magic(piece, from) {
-                    found.push(at + magic as u64);
-                    from = magic + frame::ALIGN_BYTES;
-                }
-                for at in found {
-                    if self.frame(at)?.is_some() {
-                        return Ok(Rest::Frames);
-                    }
-                }
-            }
-            at += piece_bytes as u64;
-        }
-    }
+// Which of the segments `first` to `last` are not there, in words.
+fn missing(segments: &[Found], first: u32, last: u32) -> Option<String> {
+    let there = |number: &u32| segments.binary_search_by_key(number, |found| found.number).is_ok();
+    let mut missing = (first..=last).filter(|number| !there(number));
+    let number = missing.next()?;
+    Some(match missing.count() {
+        0 => format!("{} is missing", Segment::name(number)),
+        more => format!("{} and {more} more segments are missing", Segment::name(number)),
+    })
 }

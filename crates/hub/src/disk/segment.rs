@@ -7,13 +7,14 @@ use super::{
     storage::{File, Storage},
 };
 
-/// A segment's header: magic, format version, number, checksum.
+/// A segment's header: magic, format version, number, prepared length, checksum.
 pub(super) const HEADER_BYTES: usize = 24;
 /// The format of the directory and all its files.
 pub(super) const FORMAT: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"\xf7tidings";
 const SUFFIX: &str = ".log";
+const NEW: &str = ".new";
 const DAMAGED: &str = ".damaged";
 // Zeros are written in pieces of this size, each synced on its own, so that the commits that
 // run meanwhile never wait for more than one of them.
@@ -41,7 +42,13 @@ impl Segment {
         (Self::name(number) == name).then_some(number)
     }
 
-    /// Makes the segment `number` with `bytes` of zeros, durable, ready to be written.
+    /// Whether `name` is of a segment that was not yet ready.
+    pub(super) fn is_new(name: &str) -> bool {
+        name.strip_suffix(NEW).is_some_and(|name| Self::number_of(name).is_some())
+    }
+
+    /// Makes the segment `number` with `bytes` of zeros, durable, ready to be written, in place of
+    /// one of that number. It gets its name last: a segment is there whole or not at all.
     ///
     /// Without a pace it is made at once.
     pub(super) fn prepare(
@@ -50,12 +57,22 @@ impl Segment {
         bytes: u64,
         pace: Option<&Pace>,
     ) -> io::Result<Self> {
-        let file = storage.create(&Self::name(number))?;
-        file.reserve(bytes)?;
-        zero(&*file, 0, bytes, pace)?;
-        file.write_at(&header(number), 0)?;
-        file.sync()?;
-        storage.sync_dir()?;
+        let name = Self::name(number);
+        let new_name = format!("{name}{NEW}");
+        let file = storage.create(&new_name)?;
+        let made = file.reserve(bytes).and_then(|()| {
+            zero(&*file, 0, bytes, pace)?;
+            file.write_at(&header(number, bytes as u32), 0)?;
+            file.sync()?;
+            storage.rename(&new_name, &name)?;
+            storage.sync_dir()
+        });
+        if let Err(error) = made {
+            // It may take the very room that is missing. If that fails too, or it has its name
+            // already, it is made anew, or removed by the next start.
+            let _ = storage.remove(&new_name);
+            return Err(error);
+        }
         Ok(Self { number, file, zeroed_bytes: bytes })
     }
 
@@ -65,16 +82,21 @@ impl Segment {
         Ok(Self { number: self.number, file: Arc::clone(&self.file), zeroed_bytes: bytes })
     }
 
-    /// Whether the file starts with the header of segment `number`; the format, if it is one that
-    /// this version does not know.
-    pub(super) fn check_header(file: &dyn File, number: u32) -> io::Result<Result<bool, u32>> {
+    /// The length that segment `number` was prepared with, if the file starts with its header; the
+    /// format, if it is one that this version does not know.
+    pub(super) fn read_header(
+        file: &dyn File,
+        number: u32,
+    ) -> io::Result<Result<Option<u64>, u32>> {
         let mut bytes = [0; HEADER_BYTES];
         let read = file.read_at(&mut bytes, 0)?;
         let format = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-        if bytes[..8] == MAGIC && checksum(&bytes) == bytes[16..20] && format != FORMAT {
+        if bytes[..8] == MAGIC && checksum(&bytes) == bytes[20..] && format != FORMAT {
             return Ok(Err(format));
         }
-        Ok(Ok(read == HEADER_BYTES && bytes == header(number)))
+        let prepared = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
+        let valid = read == HEADER_BYTES && bytes == header(number, prepared);
+        Ok(Ok(valid.then_some(u64::from(prepared))))
     }
 }
 
@@ -104,16 +126,17 @@ fn zero(file: &dyn File, from: u64, to: u64, pace: Option<&Pace>) -> io::Result<
     Ok(())
 }
 
-fn header(number: u32) -> [u8; HEADER_BYTES] {
+fn header(number: u32, prepared_bytes: u32) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     bytes[..8].copy_from_slice(&MAGIC);
     bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
     bytes[12..16].copy_from_slice(&number.to_le_bytes());
+    bytes[16..20].copy_from_slice(&prepared_bytes.to_le_bytes());
     let checksum = checksum(&bytes);
-    bytes[16..20].copy_from_slice(&checksum);
+    bytes[20..].copy_from_slice(&checksum);
     bytes
 }
 
 fn checksum(header: &[u8; HEADER_BYTES]) -> [u8; 4] {
-    crc32fast::hash(&header[..16]).to_le_bytes()
+    crc32fast::hash(&header[..20]).to_le_bytes()
 }

@@ -1,15 +1,18 @@
 //! A simulated disk: keeps what is durable and what is not apart, crashes and fails on demand.
 
+mod file;
+
 use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tidings_server::record::Timestamp;
 
-use super::storage::{File, Lock, Storage};
-
-// What the disk writes whole or not at all.
-const SECTOR_BYTES: usize = 512;
+use self::file::{Change, FileState};
+use super::{
+    frame::SECTOR_BYTES,
+    storage::{File, Lock, Storage},
+};
 
 /// A disk with one directory. Clones are the same disk.
 #[derive(Debug, Clone)]
@@ -39,19 +42,6 @@ struct State {
 enum NameChange {
     Set(String, usize),
     Remove(String),
-}
-
-#[derive(Debug, Default, Clone)]
-struct FileState {
-    seen: Vec<u8>,
-    durable: Vec<u8>,
-    changes: Vec<Change>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Write { at: usize, bytes: Vec<u8> },
-    Length(usize),
 }
 
 #[derive(Debug)]
@@ -191,51 +181,6 @@ impl NameChange {
     }
 }
 
-impl FileState {
-    // What of the changes reached the disk: nothing, everything, the first ones, or any sectors.
-    fn tear(&mut self, random: &mut StdRng, style: u32) {
-        let mut changes = std::mem::take(&mut self.changes);
-        match style {
-            0 => changes.clear(),
-            1 => {}
-            _ => changes.truncate(random.random_range(0..=changes.len())),
-        }
-        for change in changes {
-            match change {
-                Change::Write { at, bytes } if style == 3 => {
-                    let mut from = at;
-                    while from < at + bytes.len() {
-                        let to = (from / SECTOR_BYTES + 1) * SECTOR_BYTES;
-                        let to = to.min(at + bytes.len());
-                        if random.random() {
-                            write(&mut self.durable, from, &bytes[from - at..to - at]);
-                        }
-                        from = to;
-                    }
-                }
-                change => change.apply(&mut self.durable),
-            }
-        }
-        self.seen.clone_from(&self.durable);
-    }
-}
-
-impl Change {
-    fn apply(self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Write { at, bytes: written } => write(bytes, at, &written),
-            Self::Length(length) => bytes.resize(length, 0),
-        }
-    }
-}
-
-fn write(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
-    if file.len() < at + bytes.len() {
-        file.resize(at + bytes.len(), 0);
-    }
-    file[at..at + bytes.len()].copy_from_slice(bytes);
-}
-
 impl State {
     // Counts an operation; fails if it is not to be.
     fn operation(&mut self) -> io::Result<()> {
@@ -334,13 +279,6 @@ impl Storage for SimDisk {
     }
 }
 
-impl FileState {
-    fn change(&mut self, change: Change) {
-        change.clone().apply(&mut self.seen);
-        self.changes.push(change);
-    }
-}
-
 impl File for SimFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.disk.0.lock().files[self.file].seen.len() as u64)
@@ -360,11 +298,16 @@ impl File for SimFile {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         let mut state = self.disk.0.lock();
         let operation = state.operation();
-        // A write that fails may have written any part of it, short of all.
+        // A write that fails may have written any first part of it, short of all.
         let part = match operation {
             Ok(()) => bytes.len(),
             Err(_) if bytes.is_empty() => 0,
-            Err(_) => state.random.random_range(0..bytes.len()),
+            // Whole sectors: the system copies and the disk writes no smaller pieces.
+            Err(_) => {
+                let part = state.random.random_range(0..bytes.len());
+                let end = (at as usize + part) / SECTOR_BYTES * SECTOR_BYTES;
+                end.saturating_sub(at as usize)
+            }
         };
         let change = Change::Write { at: at as usize, bytes: bytes[..part].to_vec() };
         state.files[self.file].change(change);

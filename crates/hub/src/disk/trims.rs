@@ -18,6 +18,8 @@ const MAGIC: [u8; 8] = *b"\xf7tidtrim";
 pub(super) struct Trims {
     /// The oldest record that was kept; what is on the disk before it is trimmed.
     pub(super) first: Offset,
+    /// The oldest segment that was kept; those before it may be removed.
+    pub(super) segment: u32,
     /// See [`Index::trims_floor`].
     pub(super) floor: Offset,
     /// Topics and the newest record of each that was trimmed.
@@ -25,10 +27,11 @@ pub(super) struct Trims {
 }
 
 impl Trims {
-    /// What `index` remembers.
-    pub(super) fn of<L: Copy>(index: &Index<L>) -> Self {
+    /// What `index` remembers, with `segment` as the oldest that is kept.
+    pub(super) fn of<L: Copy>(index: &Index<L>, segment: u32) -> Self {
         Self {
             first: index.first(),
+            segment,
             floor: index.trims_floor(),
             topics: index.trims().map(|(topic, offset)| (topic.clone(), offset)).collect(),
         }
@@ -39,6 +42,7 @@ impl Trims {
         let mut bytes = Vec::with_capacity(40 * (self.topics.len() + 1));
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&self.first.0.to_le_bytes());
+        bytes.extend_from_slice(&u64::from(self.segment).to_le_bytes());
         bytes.extend_from_slice(&self.floor.0.to_le_bytes());
         for (topic, offset) in &self.topics {
             bytes.extend_from_slice(&offset.0.to_le_bytes());
@@ -66,6 +70,7 @@ impl Trims {
         }
         let mut rest = bytes.strip_prefix(&MAGIC)?;
         let first = Offset(take_u64(&mut rest)?);
+        let segment = take_u64(&mut rest)?.try_into().ok()?;
         let floor = Offset(take_u64(&mut rest)?);
         let mut topics = Vec::new();
         while !rest.is_empty() {
@@ -75,7 +80,7 @@ impl Trims {
             rest = after;
             topics.push((Topic::new(std::str::from_utf8(topic).ok()?).ok()?, offset));
         }
-        Some(Self { first, floor, topics })
+        Some(Self { first, segment, floor, topics })
     }
 }
 

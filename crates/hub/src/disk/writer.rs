@@ -13,7 +13,7 @@ use super::{
     Location, Shared,
     active::{Active, Failure, Group},
     frame,
-    manifest::Manifest,
+    options::Options,
     queue::{Append, Job},
     record,
 };
@@ -23,13 +23,18 @@ const GROUP_BYTES_MAX: usize = 4 << 20;
 // The buffer is kept from group to group up to this size.
 const BUFFER_BYTES_MAX: usize = 8 << 20;
 
+/// The bytes of the largest frame: a batch is never divided.
+pub(super) fn frame_bytes_max(options: &Options) -> u64 {
+    let header_and_padding = frame::HEADER_BYTES + frame::SECTOR_BYTES;
+    (GROUP_BYTES_MAX.max(options.batch_bytes_max) + header_and_padding) as u64
+}
+
 /// The state of the writer's thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
     // None once the log is closed.
     active: Option<Active>,
-    manifest: Manifest,
     time: Timestamp,
     group: Vec<Append>,
     group_bytes: usize,
@@ -52,16 +57,10 @@ struct Encoded {
 }
 
 impl Writer {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        active: Active,
-        manifest: Manifest,
-        time: Timestamp,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, active: Active, time: Timestamp) -> Self {
         Self {
             shared,
             active: Some(active),
-            manifest,
             time,
             group: Vec::new(),
             group_bytes: 0,
@@ -233,7 +232,7 @@ impl Writer {
         if self.shared.queue.latched().is_some() {
             return;
         }
-        if let Err(error) = active.close(self.manifest.clone()) {
+        if let Err(error) = active.close() {
             let dir = self.shared.options.dir.display();
             tracing::warn!("{dir}: the log was not closed cleanly: {error}");
         }

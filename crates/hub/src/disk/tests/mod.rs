@@ -5,6 +5,7 @@ mod damage;
 mod latch;
 mod queue;
 mod reads;
+mod unclean;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
