@@ -53,14 +53,7 @@ impl Browser {
             },
         } });
         let listening = "Listening on 127.0.0.1:";
-        Self::start(
-            "firefox",
-            "geckodriver",
-            &["--port", "0", "--log", "fatal"],
-            listening,
-            options,
-        )
-        .await
+        Self::start("firefox", "geckodriver", &["--port", "0"], listening, options).await
     }
 
     async fn start(
@@ -73,7 +66,8 @@ impl Browser {
         let mut driver = Command::new(program)
             .args(args)
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            // Browsers talk of much that is no concern of the tests.
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| {
