@@ -110,7 +110,7 @@ fn epoch(
     seed: u64,
 ) -> (Epoch, Option<&'static str>) {
     let Some(before) = before else {
-        return (Epoch::from_random(seed), Some("the log is new"));
+        return (Epoch::from_random(seed), Some(NEW));
     };
     let why = if scan.damage.is_some() {
         "the log is damaged"
@@ -148,12 +148,16 @@ fn report(
     }
     let (records, last) = (scan.index.records(), scan.end.last);
     match why {
-        None => tracing::info!(%epoch, records, %last, "{dir}: the log goes on"),
+        None => tracing::debug!(%epoch, records, %last, "{dir}: the log goes on"),
+        Some(why) if why == NEW => tracing::debug!(%epoch, "{dir}: {why}"),
+        // Everybody who resumes will be told of a gap: that is worth a warning.
         Some(why) => {
-            tracing::info!(%epoch, records, %last, why, "{dir}: the log begins a new epoch");
+            tracing::warn!(%epoch, records, %last, why, "{dir}: the log begins a new epoch");
         }
     }
 }
+
+const NEW: &str = "the log is new";
 
 // Gives the names of what was set aside.
 fn mend(
