@@ -9,6 +9,10 @@ use std::{
 
 use super::{manifest::Manifest, pace::Pace, segment::Segment, storage::Storage, trims::Trims};
 
+// A segment brings three tasks at most, and the one after the next waits for the first of them:
+// the writer never gets so far ahead.
+const TASKS_MAX: usize = 64;
+
 /// Where the helper's work is done.
 ///
 /// Dropped, it finishes what it was handed: nobody else may have the directory before.
@@ -19,7 +23,7 @@ pub(super) struct Helper(Place);
 enum Place {
     /// In a thread of its own.
     Beside {
-        tasks: mpsc::Sender<Task>,
+        tasks: mpsc::SyncSender<Task>,
         thread: JoinHandle<Worker>,
     },
     /// In the writer's thread, at once: a simulated disk then sees the same order every time.
@@ -35,7 +39,7 @@ pub(super) enum Task {
         bytes: u64,
         manifest: Manifest,
         pace: Arc<Pace>,
-        answer: mpsc::Sender<io::Result<Segment>>,
+        answer: mpsc::SyncSender<io::Result<Segment>>,
     },
     /// Remove segments whose records are all trimmed, once that is remembered.
     Remove { trims: Trims, numbers: Vec<u32> },
@@ -92,7 +96,7 @@ impl Helper {
         if !beside {
             return Ok(Self(Place::InTurn(worker)));
         }
-        let (tasks, queue) = mpsc::channel();
+        let (tasks, queue) = mpsc::sync_channel(TASKS_MAX);
         let thread =
             thread::Builder::new().name("tidings-segments".to_owned()).spawn(move || {
                 for task in queue {
@@ -115,7 +119,7 @@ impl Helper {
 
     /// Has a segment made ready; `manifest` tells of it.
     pub(super) fn prepare(&mut self, number: u32, bytes: u64, manifest: Manifest) -> Spare {
-        let (answer, answered) = mpsc::channel();
+        let (answer, answered) = mpsc::sync_channel(1);
         let pace = Arc::<Pace>::default();
         if matches!(self.0, Place::InTurn(_)) {
             pace.hurry();
