@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidings_server::log::{MemoryLog, SharedLog};
 
 use crate::{
-    config::{Config, Durability, Store},
+    config::{Config, Store},
     disk::{self, DiskLog, OpenError},
 };
 
@@ -19,10 +19,7 @@ pub async fn open(config: &Config) -> Result<SharedLog, OpenError> {
         Store::Disk { dir, durability, new_epoch } => {
             let mut options = disk::Options::new(dir);
             options.retention = config.retention;
-            options.durability = match durability {
-                Durability::Fsync => disk::Durability::Fsync,
-                Durability::Os => disk::Durability::Os,
-            };
+            options.durability = *durability;
             options.new_epoch = *new_epoch;
             let opening = tokio::task::spawn_blocking(|| DiskLog::open(options));
             opening

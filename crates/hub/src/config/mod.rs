@@ -19,10 +19,12 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 use tidings_server::log::{MemoryLog, Retention};
 use url::Url;
 
+use crate::disk::Durability;
+
 pub use self::{
     error::{ConfigError, Origin},
     options::Options,
-    value::{CorsOrigin, Durability, Listen, LogFormat, ValueError},
+    value::{CorsOrigin, Listen, LogFormat, ValueError},
 };
 
 /// How a hub runs. The fields are what `tidings serve --help` describes.

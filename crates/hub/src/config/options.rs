@@ -4,7 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::value::{CorsOrigin, Durability, Listen, LogFormat, base_url, count, duration, size};
+use super::value::{CorsOrigin, Listen, LogFormat, base_url, count, duration, size};
+use crate::disk::Durability;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

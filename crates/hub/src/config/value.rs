@@ -162,15 +162,6 @@ pub(super) fn base_url(text: &str) -> Result<Url, ValueError> {
     Ok(url)
 }
 
-/// When a publish counts as durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Durability {
-    /// Once it is on the disk: it survives the loss of power.
-    Fsync,
-    /// Once the operating system has it: it survives a crash of the hub, not of the machine.
-    Os,
-}
-
 /// How the program writes its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {

@@ -69,12 +69,15 @@ impl Options {
 }
 
 /// What an acknowledged append survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Durability {
     /// The loss of power: written and synced (`fdatasync`) before it is acknowledged or seen.
+    #[value(help = "Once it is on the disk: it survives the loss of power")]
     Fsync,
     /// The crash of the process, not of the machine: handed to the operating system. After any
     /// end but a clean close the log begins a new epoch.
+    #[value(help = "Once the operating system has it: it survives a crash of the hub, not of the \
+                    machine")]
     Os,
 }
 
