@@ -130,7 +130,13 @@ async fn append(hub: &Hub, records: Vec<NewRecord>) -> Result<Vec<String>, Probl
         records.iter().map(|record| record.id.as_ref().map(|id| id.as_str().to_owned())).collect();
     let started = Instant::now();
     let appended = hub.log.append(Batch::new(records)).await.inspect_err(|error| {
-        tracing::warn!(%error, "a publish was not acknowledged");
+        // Overload and a latched log refuse every publish: the metrics count them, and the
+        // supervisor has told of the cause.
+        if error.is_retryable() {
+            tracing::debug!(%error, "a publish was not acknowledged");
+        } else {
+            tracing::warn!(%error, "a publish was not acknowledged");
+        }
     })?;
     hub.metrics.appended(given.len(), started.elapsed());
     // The records of a batch stand side by side.
