@@ -2,18 +2,15 @@
 
 use std::{
     convert::Infallible,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
 };
 
 use axum::{Router, body::Body};
-use bytes::Bytes;
 use http::Request;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -21,7 +18,7 @@ use hyper_util::{
 };
 use tokio::{net::TcpStream, time::interval};
 
-use crate::{api, hub::Hub, slow_write::SlowWrite};
+use crate::{api, held::Held, hub::Hub, slow_write::SlowWrite};
 
 // The head of a request, and what a stalled reader may leave in hyper's buffer beside the frame
 // that did not fit.
@@ -39,7 +36,7 @@ pub(crate) async fn serve(stream: TcpStream, hub: Hub, router: Router, crowded: 
         let (hub, router) = (hub.clone(), router.clone());
         async move {
             let response = api::answer(&hub, router, request.map(Body::new), crowded).await;
-            Ok::<_, Infallible>(response.map(|body| Guarded { body, _guard: guard }))
+            Ok::<_, Infallible>(response.map(|body| Held::new(body, guard)))
         }
     });
     let io = TokioIo::new(SlowWrite::new(stream, timeouts.slow_write));
@@ -125,31 +122,5 @@ struct Guard(Arc<Activity>);
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Relaxed);
-    }
-}
-
-/// A body that holds its request's guard.
-struct Guarded {
-    body: Body,
-    _guard: Guard,
-}
-
-impl HttpBody for Guarded {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -22,6 +22,7 @@ pub mod config;
 mod conn;
 mod cors;
 pub mod disk;
+mod held;
 mod hub;
 mod metrics;
 mod problem;

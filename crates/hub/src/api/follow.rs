@@ -1,20 +1,12 @@
 //! Following: `GET /events/{topic…}` and `GET /events?topic=…&pattern=…`.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use http::{HeaderMap, Method, request::Parts};
-use http_body::{Body as HttpBody, Frame};
 use tidings_server::{
     axum::{LastEventId, stream_headers},
     body::StreamBody,
@@ -23,11 +15,11 @@ use tidings_server::{
     matcher::{Filter, Matcher, Pattern},
     subscription::{OnGap, SubscriptionConfig},
 };
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{accept, draft, head::Lengthless, topic_of_path};
 use crate::{
     access::Grant,
+    held::Held,
     hub::Hub,
     problem::{Kind, Problem, jittered},
     query,
@@ -55,7 +47,7 @@ pub(super) async fn follow(
         return Ok(come_back(&hub, headers, Kind::Crowded, "too many streams are open"));
     };
     let body = StreamBody::new(hub.fanout.subscribe(subscribe));
-    let body = Body::new(Permitted { body, _permit: permit });
+    let body = Body::new(Held::new(body, permit));
     Ok((stream_headers(format), body).into_response())
 }
 
@@ -128,22 +120,4 @@ fn pattern(hub: &Hub, source: &str) -> Result<Matcher, Problem> {
     }
     let pattern = Pattern::parse(source, &hub.base);
     pattern.map(Matcher::Pattern).map_err(|error| Problem::invalid("pattern", error))
-}
-
-/// A stream's body, with its share of the open streams.
-struct Permitted {
-    body: StreamBody,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl HttpBody for Permitted {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
 }
