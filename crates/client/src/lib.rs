@@ -53,18 +53,32 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod builder;
 mod error;
 mod event_source;
+mod handle;
+mod http_client;
+mod listeners;
+mod request;
+mod resume_token;
 mod transport;
 mod update;
 
 pub use builder::{BuildError, Builder};
-pub use error::{Error, NetworkError};
+pub use error::{Error, HookFailure, NetworkError};
 pub use event_source::EventSource;
+pub use handle::Handle;
+pub use http_client::default_client;
+pub use listeners::{Dispatch, ListenerId, ListenerOptions};
+pub use request::{Attempt, HookError, Previous, Request};
+pub use resume_token::{InvalidResumeToken, ResumeToken};
 pub use tidings_proto::decode::{DecodeError, Limits};
 pub use tidings_proto::reconnect::Policy;
-pub use tidings_proto::source::{Cause, Profile, ReadyState, ReconnectUrl, RedirectError};
+pub use tidings_proto::source::{
+    Cause, Commit, CorsError, Fault, Profile, ReadyState, ReconnectUrl, RedirectError,
+};
 pub use tidings_proto::{EventId, EventName};
-pub use transport::{default_client, retry_after};
-pub use update::{Disconnection, Message, Opening, Update};
+pub use transport::retry_after;
+pub use update::{Disconnection, Message, Response, Update};

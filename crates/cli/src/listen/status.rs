@@ -37,7 +37,7 @@ impl Status {
 
     pub(super) fn disconnected(&self, disconnection: &Disconnection) {
         let delay = duration(disconnection.delay);
-        let reason = visible(&disconnection.to_string()).into_owned();
+        let reason = visible(&disconnection.reason()).into_owned();
         if self.connected {
             say(format!("Connection lost ({reason}); reconnecting in {delay}."));
         } else {
@@ -135,7 +135,7 @@ pub(super) fn refusal(url: &Url, error: &Error) -> String {
 
 /// What the server says is wrong, if it does.
 fn reason(error: &Error) -> Option<String> {
-    let Error::Failed { body, .. } = error else { return None };
+    let body = error.body();
     serde_json::from_slice::<Problem>(body).ok()?.reason()
 }
 

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 
+use super::request::is_carried;
 use crate::event::EventId;
 
 /// A URL, as far as the source looks at it. Who drives the source has parsed it.
@@ -45,6 +46,13 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Whether this header of the caller's own may go along, `name` in lower case: those that
+    /// describe the body may go anywhere.
+    #[must_use]
+    pub fn carries(&self, name: &str) -> bool {
+        is_carried(name, !self.crossed_origin, true)
+    }
+
     /// The headers that make it a request for an event stream, names in lower case.
     ///
     /// A value is bytes, as an id may be any UTF-8.
