@@ -59,6 +59,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 pub use cause::{Cause, RedirectError};
+pub use media_type::is_event_stream;
 pub use request::Request;
 
 use crate::decode::{Decoder, Item, Limits};

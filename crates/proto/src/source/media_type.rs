@@ -6,7 +6,8 @@
 /// twice, means the last valid one.
 ///
 /// Standard: "extract a MIME type" of Fetch, and "parse a MIME type" of MIME Sniffing.
-pub(super) fn is_event_stream(content_type: &[u8]) -> bool {
+#[must_use]
+pub fn is_event_stream(content_type: &[u8]) -> bool {
     let mut rest = content_type;
     let mut found = false;
     loop {
