@@ -53,18 +53,27 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod answer;
 mod builder;
 mod error;
 mod event_source;
+mod event_stream;
+mod excerpt;
+mod messages;
+mod response;
 mod transport;
 mod update;
 
+pub use answer::{Answer, AnswerError};
 pub use builder::{BuildError, Builder};
 pub use error::{Error, NetworkError};
 pub use event_source::EventSource;
+pub use event_stream::{EventStream, ReadError};
+pub use messages::Messages;
+pub use response::{Refusal, ResponseBytes};
 pub use tidings_proto::decode::{DecodeError, Limits};
 pub use tidings_proto::reconnect::Policy;
 pub use tidings_proto::source::{Cause, Profile, ReadyState, ReconnectUrl, RedirectError};
-pub use tidings_proto::{EventId, EventName};
+pub use tidings_proto::{Event, EventId, EventName};
 pub use transport::{default_client, retry_after};
 pub use update::{Disconnection, Message, Opening, Update};
