@@ -21,9 +21,10 @@ pin_project! {
     /// It takes any stream of [`Event`]s or [`Message`](crate::Message)s: an
     /// [`EventStream`](crate::EventStream) by [`answer`](crate::EventStream::answer), an
     /// [`EventSource`](crate::EventSource) by [`messages`](crate::EventSource::messages), or one of
-    /// your own. It yields [`Event`]s, for those who parse the data themselves.
+    /// your own. It yields [`Event`]s, for those who parse the data themselves; with the feature
+    /// `json`, which is on by default, [`Answer::json`] parses it.
     ///
-    /// It ends after every `Err`, and at the end mark. Then, unless
+    /// It ends after every `Err` but that of one event's JSON, and at the end mark. Then, unless
     /// the source ended by itself, it drops the source at once, which closes a connection that the
     /// server would hold open.
     ///
@@ -242,6 +243,24 @@ pub enum AnswerError<E> {
         event_type: EventName,
         /// All of its data. The sentence of this error shows at most 300 characters of it.
         data: String,
+    },
+    /// The data of an event is not JSON, or not of the type that was asked for. The server is at
+    /// fault, or the type is too narrow for what it may send. **The next event is still delivered**:
+    /// go on or stop, as the program needs.
+    #[cfg(feature = "json")]
+    #[error(
+        "an event of type {event_type} is not the JSON that was expected: {reason}; its data begins {excerpt}"
+    )]
+    Json {
+        /// The type of the event.
+        event_type: EventName,
+        /// The id of the event, or of an earlier one if it brought none. Empty if there was none.
+        last_event_id: EventId,
+        /// What is wrong and where, in at most 160 characters: it may quote the data.
+        reason: String,
+        /// The beginning of the data: at most 80 characters, as data may be long and secret, and
+        /// errors end up in logs. Use the [`Answer`] without JSON for all of it.
+        excerpt: String,
     },
 }
 
