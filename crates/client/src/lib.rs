@@ -28,6 +28,39 @@
 //! # }
 //! ```
 //!
+//! # Answers of language models and MCP
+//!
+//! Some APIs answer a POST with an event stream that is not to be reconnected to, with JSON as its
+//! data and an end mark. For them there are the parts of the way from bytes to values:
+//!
+//! ```text
+//!  reqwest::Response ══▶ EventStream ──Event──▶ Answer ──Event──▶ JsonEvents ══▶ your values
+//!                           decodes   ▲        ends at [DONE]     parses
+//!          EventSource ══▶ Messages ──┘        or is cut off
+//! ```
+//!
+#![cfg_attr(feature = "json", doc = "```no_run")]
+#![cfg_attr(not(feature = "json"), doc = "```ignore")]
+//! use futures_util::TryStreamExt;
+//! use tidings_client::EventStream;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Token {
+//!     text: String,
+//! }
+//!
+//! # type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+//! # async fn ask(client: reqwest::Client, question: String) -> Result<()> {
+//! let response = client.post("https://example.com/ask").body(question).send().await?;
+//! let events = EventStream::from_response(response).await?;
+//! let mut tokens = events.answer().end_at_data("[DONE]").json::<Token>();
+//! while let Some(token) = tokens.try_next().await? {
+//!     print!("{}", token.value.text);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Profiles
 //!
 //! [`Profile::Strict`], the default, is the standard to the letter: any response but 200 with
@@ -53,32 +86,45 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod answer;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod builder;
 mod error;
 mod event_source;
+mod event_stream;
+mod excerpt;
 mod handle;
 mod http_client;
+#[cfg(feature = "json")]
+mod json;
 mod listeners;
+mod messages;
 mod request;
+mod response;
 mod resume_token;
 mod transport;
 mod update;
 
+pub use answer::{Answer, AnswerError};
 pub use builder::{BuildError, Builder};
 pub use error::{Error, HookFailure, NetworkError};
 pub use event_source::EventSource;
+pub use event_stream::{EventStream, ReadError};
 pub use handle::Handle;
 pub use http_client::default_client;
+#[cfg(feature = "json")]
+pub use json::{JsonEvent, JsonEvents};
 pub use listeners::{Dispatch, ListenerId, ListenerOptions};
+pub use messages::Messages;
 pub use request::{Attempt, HookError, Previous, Request};
+pub use response::{Refusal, ResponseBytes};
 pub use resume_token::{InvalidResumeToken, ResumeToken};
 pub use tidings_proto::decode::{DecodeError, Limits};
 pub use tidings_proto::reconnect::Policy;
 pub use tidings_proto::source::{
     Cause, Commit, CorsError, Fault, Profile, ReadyState, ReconnectUrl, RedirectError,
 };
-pub use tidings_proto::{EventId, EventName};
+pub use tidings_proto::{Event, EventId, EventName};
 pub use transport::retry_after;
 pub use update::{Disconnection, Message, Response, Update};

@@ -74,7 +74,6 @@ mod schedules;
 mod tests;
 
 use alloc::collections::VecDeque;
-use alloc::string::String;
 use core::time::Duration;
 
 pub use call::{Attempt, Call, Target};
@@ -316,9 +315,8 @@ impl Source {
             return;
         };
         self.heard = now;
-        let status = Cause::Status { status: head.status, retry_after: head.retry_after };
-        let is_transient = head.status != 200 && status.is_retryable(self.config.profile);
-        let verdict = if is_transient {
+        let status = head.status();
+        let verdict = if head.status != 200 && status.is_retryable(self.config.profile) {
             // What stands before a server that is down knows nothing of CORS.
             Err(status)
         } else if is_preflight {
@@ -327,10 +325,8 @@ impl Source {
             Err(Cause::Cors(error))
         } else if head.is_redirect() {
             self.handle_redirect(head.status, head.location).map(|()| Phase::Ready)
-        } else if head.status != 200 {
-            Err(status)
         } else {
-            judge_type(&head).map(|()| Phase::Open { since: now, productive: false })
+            head.opens().map(|()| Phase::Open { since: now, productive: false })
         };
         match verdict {
             Ok(phase) => {
@@ -516,16 +512,6 @@ impl Source {
         self.limit_crossed_after = id;
         again
     }
-}
-
-/// Whether the response says that it is an event stream.
-fn judge_type(head: &ResponseHead<'_>) -> Result<(), Cause> {
-    let content_type = head.header("content-type");
-    if content_type.as_deref().is_some_and(media_type::is_event_stream) {
-        return Ok(());
-    }
-    let content_type = content_type.map(|text| String::from_utf8_lossy(&text).into_owned());
-    Err(Cause::ContentType { content_type })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

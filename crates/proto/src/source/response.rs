@@ -1,9 +1,11 @@
 //! The head of a response, as far as the source judges it.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::Target;
+use super::media_type::is_event_stream;
+use super::{Cause, Target};
 
 /// The head of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,28 @@ impl<'a> ResponseHead<'a> {
     pub fn with_location(mut self, location: Location) -> Self {
         self.location = Some(location);
         self
+    }
+
+    /// Whether it opens an event stream: its status is exactly 200, and its type, of any case and with
+    /// any parameters, is `text/event-stream`.
+    ///
+    /// # Errors
+    /// [`Cause::Status`] or [`Cause::ContentType`].
+    pub fn opens(&self) -> Result<(), Cause> {
+        if self.status != 200 {
+            return Err(self.status());
+        }
+        let content_type = self.header("content-type");
+        if content_type.as_deref().is_some_and(is_event_stream) {
+            return Ok(());
+        }
+        let content_type = content_type.map(|text| String::from_utf8_lossy(&text).into_owned());
+        Err(Cause::ContentType { content_type })
+    }
+
+    /// The status as a cause.
+    pub(super) const fn status(&self) -> Cause {
+        Cause::Status { status: self.status, retry_after: self.retry_after }
     }
 
     /// The value of a header, several joined with a comma, as "get" of Fetch reads them.

@@ -9,7 +9,7 @@ use crate::encode;
 use crate::event::EventName;
 use crate::reconnect::Policy;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -7,6 +7,7 @@ mod states;
 
 use super::*;
 use crate::event::Event;
+use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
