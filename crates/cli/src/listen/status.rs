@@ -60,6 +60,10 @@ impl Status {
     pub(super) fn ended(&self) {
         say("The stream has ended: the server asked not to reconnect (204).");
     }
+
+    pub(super) fn answered(&self) {
+        say("The answer has ended.");
+    }
 }
 
 /// What a gap notice holds, as far as a person wants to know.
@@ -94,8 +98,11 @@ fn gap_sentence(data: &str) -> String {
 
 /// Why the listener is closed for good, and what to do about it.
 pub(super) fn refusal(url: &Url, error: &Error) -> String {
-    if let Error::RetriesExhausted { .. } = error {
-        return format!("{url}: {}.", visible(&error.to_string()));
+    if let Error::RetriesExhausted { .. } | Error::NotReplayed { .. } = error {
+        return match reason(error) {
+            Some(reason) => format!("{url}: {}: {}", visible(&error.to_string()), visible(&reason)),
+            None => format!("{url}: {}.", visible(&error.to_string())),
+        };
     }
     if let (Cause::Status { status, .. }, Some(reason)) = (error.cause(), reason(error)) {
         return format!("{url} answered with status {status}: {}", visible(&reason));
@@ -109,7 +116,7 @@ pub(super) fn refusal(url: &Url, error: &Error) -> String {
             format!("There is no event stream at {url} ({status}). Check the URL.")
         }
         Cause::Status { status: 204, .. } => {
-            format!("{url} has ended its stream (204) before --count was reached.")
+            format!("{url} has ended its stream (204) before --count or --until was reached.")
         }
         Cause::Status { status: 407, .. } => {
             "The proxy wants credentials (407). Put them in the proxy's URL in the environment."
@@ -128,6 +135,10 @@ pub(super) fn refusal(url: &Url, error: &Error) -> String {
         }
         Cause::Limit(limit) => {
             format!("{url} sends events that are too large: {limit}. The listener gives up.")
+        }
+        Cause::Cors(error) => {
+            let error = error.to_string();
+            format!("A page of that origin cannot follow {url}: {}.", visible(&error))
         }
         cause => format!("{url} cannot be followed: {cause}. Check the URL."),
     }
