@@ -29,7 +29,7 @@ pub enum Error {
         cause: Cause,
     },
     /// As many attempts failed in a row as the policy allows. The server or the network is at fault.
-    #[error("gave up after {retries} failed attempts, the last because {}", reason(.cause, .network.as_ref(), None))]
+    #[error("gave up after {}: {}", attempts(*.retries), reason(.cause, .network.as_ref(), None))]
     RetriesExhausted {
         /// How many attempts had failed in a row, not counting the last.
         retries: u32,
@@ -96,6 +96,13 @@ impl Error {
             | Self::NotReplayed { .. }
             | Self::NotPrepared(_) => false,
         }
+    }
+}
+
+fn attempts(retries: u32) -> String {
+    match retries {
+        0 => "one attempt".to_owned(),
+        retries => format!("{} attempts", u64::from(retries) + 1),
     }
 }
 

@@ -268,7 +268,7 @@ async fn the_budget_ends_it_with_the_last_reason() {
     let error = failed(&mut source).await;
     assert!(error.is_retryable());
     let text = error.to_string();
-    assert!(text.starts_with("gave up after 1 failed attempts, the last because "), "{text}");
+    assert!(text.starts_with("gave up after 2 attempts: the server cannot be reached: "), "{text}");
     assert!(text.contains("refused"), "{text}");
 }
 

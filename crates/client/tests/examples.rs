@@ -5,6 +5,9 @@
 #[path = "../examples/anthropic_messages.rs"]
 mod anthropic_messages;
 #[allow(dead_code, unreachable_pub, reason = "its main is not run here")]
+#[path = "../examples/clock.rs"]
+mod clock;
+#[allow(dead_code, unreachable_pub, reason = "its main is not run here")]
 #[path = "../examples/openai_chat.rs"]
 mod openai_chat;
 mod peer;
@@ -205,4 +208,66 @@ async fn the_messages_tell_an_error_in_the_stream() {
     ];
     let error = "overloaded_error: Overloaded".to_owned();
     assert_eq!(ask(&stream, true).await, ("Because".to_owned(), Some(error)));
+}
+
+/// Takes what an example writes, for the test to see.
+#[derive(Clone, Default)]
+struct Page(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_clock_is_followed_as_a_page_would() {
+    let peer = Peer::start().await;
+    let page = Page::default();
+    let url = peer.url("/clock");
+    let client = clock::follow(&url, page.clone());
+    let server = async {
+        let mut exchange = peer.accept().await;
+        exchange.open().await;
+        exchange.send("retry: 100\nid: 1\ndata: 12:00:00\n\nevent: heartbeat\ndata\n\n").await;
+        drop(exchange);
+        let mut exchange = peer.accept().await;
+        assert_eq!(exchange.header("last-event-id"), Some("1"));
+        exchange.open().await;
+        exchange.send("event: heartbeat\ndata\n\ndata: 12:00:02\n\n").await;
+        exchange.send("event: bye\ndata\n\ndata: too late\n\n").await;
+        exchange.closed().await;
+    };
+    let (result, ()) = soon(async { tokio::join!(client, server) }).await;
+    result.unwrap();
+    let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "The connection stands.",
+            "It is 12:00:00.",
+            "Its heart beats.",
+            "Connecting: the stream ended; connecting again in 0.1 s.",
+            "The connection stands.",
+            "It is 12:00:02.",
+            "Closed.",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_is_refused_says_why() {
+    let peer = Peer::start().await;
+    let page = Page::default();
+    let url = peer.url("/clock");
+    let client = clock::follow(&url, page.clone());
+    let server = async { peer.accept().await.answer(404, "", "").await };
+    let (result, ()) = soon(async { tokio::join!(client, server) }).await;
+    assert!(result.is_err());
+    let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text, "Closed: the server answered with status 404, not 200; this is final.\n");
 }
