@@ -43,9 +43,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let ended = match arguments[..] {
         ["server"] => run(async { Ok(server::serve().await?) }),
-        ["measure", contender, server, measurement] => {
-            run(measure_here(contender, server, measurement))
-        }
+        ["measure", contender, server, measurement] => measure_here(contender, server, measurement),
         [] => return compare(ROUNDS),
         [rounds] if rounds.parse::<usize>().is_ok_and(|rounds| rounds > 0) => {
             return compare(rounds.parse().unwrap_or(ROUNDS));
@@ -104,15 +102,20 @@ fn contenders(measurement: Measurement) -> Vec<Contender> {
     Contender::ALL.into_iter().filter(|contender| *contender != left_out).collect()
 }
 
-async fn measure_here(contender: &str, server: &str, measurement: &str) -> Result<(), Failure> {
+fn measure_here(contender: &str, server: &str, measurement: &str) -> Result<(), Failure> {
     let contender = Contender::named(contender).ok_or("no such contender")?;
-    let measurement: Measurement = measurement.parse()?;
-    println!("{}", measurement.take(contender, server.parse()?).await?);
-    Ok(())
+    let (server, measurement) = (server.parse()?, measurement.parse::<Measurement>()?);
+    run(async move {
+        println!("{}", measurement.take(contender, server).await?);
+        Ok(())
+    })
 }
 
-fn run(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+/// Runs it on this thread, as a task among the others: waking what a runtime blocks on takes a
+/// system call, which a program with tasks does not make for each chunk.
+fn run(future: impl Future<Output = Result<(), Failure>> + Send + 'static) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { tokio::spawn(future).await? })
 }
 
 fn exit_code(ended: Result<(), Failure>) -> ExitCode {

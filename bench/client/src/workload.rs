@@ -111,7 +111,7 @@ impl Sink for Sum {
 
 /// Compares each event, or each byte, with what it must be.
 pub struct Check<'p> {
-    events: Box<dyn Iterator<Item = (&'p str, &'p str, &'p str)> + 'p>,
+    events: Box<dyn Iterator<Item = (&'p str, &'p str, &'p str)> + Send + 'p>,
     bytes: &'p [u8],
     right: bool,
 }
