@@ -12,8 +12,8 @@ use futures_core::stream::FusedStream;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use http_body::Body;
-use tidings_proto::EventId;
 use tidings_proto::source::{self, Call, Cause, Config, Finality, Output, ResponseHead, Source};
+use tidings_proto::{Event, EventId};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{Instrument, Span};
 use url::Url;
@@ -80,6 +80,8 @@ enum Io {
     Reading {
         body: reqwest::Body,
         chunk: Bytes,
+        /// When the chunk came: one look at the clock for all its events.
+        at: Duration,
     },
     /// Closed for good, and about to say so.
     Refused(BoxFuture<'static, Vec<u8>>),
@@ -228,6 +230,30 @@ impl EventSource {
         self.start.elapsed()
     }
 
+    /// The next message of the chunk in hand, if that is what comes next: the short way of most
+    /// updates, without which the bench of clients counts a quarter more for an event.
+    #[inline]
+    fn next_message(&mut self) -> Option<Message> {
+        let Io::Reading { chunk, at, .. } = &mut self.io else { return None };
+        if !chunk.has_remaining() {
+            return None;
+        }
+        let at = *at;
+        take_bytes(&mut self.source, chunk, at);
+        let event = self.source.poll_message()?;
+        Some(self.message(event))
+    }
+
+    fn message(&self, event: Event) -> Message {
+        Message {
+            event_type: event.event_type,
+            data: event.data,
+            last_event_id: event.last_event_id,
+            origin: Arc::clone(&self.origin),
+            number: self.source.messages(),
+        }
+    }
+
     /// Makes progress until there is an update, the end, or something to wait for.
     fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Update, Error>>> {
         loop {
@@ -246,6 +272,13 @@ impl EventSource {
             }
             if let Some(attempt) = self.source.poll_attempt() {
                 self.prepare(attempt);
+                continue;
+            }
+            if let Io::Reading { chunk, at, .. } = &mut self.io
+                && chunk.has_remaining()
+            {
+                let at = *at;
+                take_bytes(&mut self.source, chunk, at);
                 continue;
             }
             let now = self.now();
@@ -268,17 +301,13 @@ impl EventSource {
                         continue;
                     }
                 }
-                Io::Reading { chunk, .. } if chunk.has_remaining() => {
-                    let mut rest = &chunk[..];
-                    self.source.handle_bytes(now, &mut rest);
-                    let taken = chunk.len() - rest.len();
-                    chunk.advance(taken);
-                    continue;
-                }
-                Io::Reading { body, chunk } => {
+                Io::Reading { body, chunk, at } => {
                     if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
                         match frame {
-                            Some(Ok(frame)) => *chunk = frame.into_data().unwrap_or_default(),
+                            Some(Ok(frame)) => {
+                                *chunk = frame.into_data().unwrap_or_default();
+                                *at = now;
+                            }
                             Some(Err(error)) => self.handle_error(now, error),
                             None => {
                                 self.io = Io::Idle;
@@ -418,7 +447,7 @@ impl EventSource {
             ReadyState::Open => {
                 self.origin = response.url().origin().ascii_serialization().into();
                 let body = http::Response::from(response).into_body();
-                self.io = Io::Reading { body, chunk: Bytes::new() };
+                self.io = Io::Reading { body, chunk: Bytes::new(), at: now };
             }
             ReadyState::Closed if is_refusal => {
                 self.io = Io::Refused(transport::refusal_body(response));
@@ -441,14 +470,8 @@ impl EventSource {
     /// What an output of the machine means to the user.
     fn item(&mut self, output: Output) -> Option<Result<Update, Error>> {
         Some(Ok(match output {
-            Output::Message(event) => Update::Message(Message {
-                event_type: event.event_type,
-                data: event.data,
-                last_event_id: event.last_event_id,
-                origin: Arc::clone(&self.origin),
-                number: self.source.messages(),
-            }),
-            Output::Open => Update::Open(self.response.clone()?),
+            Output::Message(event) => Update::Message(self.message(event)),
+            Output::Open => Update::Open(Box::new(self.response.clone()?)),
             Output::Comment(text) => Update::Comment(text),
             Output::Retry(time) => Update::Retry(time),
             Output::UnsendableId(id) => {
@@ -469,7 +492,7 @@ impl EventSource {
                 }
                 let disconnection = Disconnection { cause, network, hook, response, delay };
                 tracing::debug!(parent: &self.span, "{disconnection}");
-                Update::Disconnected(disconnection)
+                Update::Disconnected(Box::new(disconnection))
             }
             Output::Failed { cause, finality } => {
                 self.io = Io::Idle;
@@ -549,6 +572,10 @@ impl Stream for EventSource {
             if self.is_done {
                 return Poll::Ready(None);
             }
+            if let Some(message) = self.next_message() {
+                self.shared.listeners.dispatch(Dispatch::Message(&message));
+                return Poll::Ready(Some(Ok(Update::Message(message))));
+            }
             match self.poll_update(context) {
                 Poll::Ready(Some(item)) => {
                     self.is_done = item.is_err();
@@ -590,6 +617,15 @@ impl fmt::Debug for EventSource {
             .field("last_event_id", self.last_event_id())
             .finish_non_exhaustive()
     }
+}
+
+/// Hands the machine what it needs of the chunk for its next output.
+#[inline]
+fn take_bytes(source: &mut Source, chunk: &mut Bytes, at: Duration) {
+    let mut rest = &chunk[..];
+    source.handle_bytes(at, &mut rest);
+    let taken = chunk.len() - rest.len();
+    chunk.advance(taken);
 }
 
 /// The URL without what may be a secret: user name, password and query.

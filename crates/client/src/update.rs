@@ -16,7 +16,7 @@ use crate::{HookFailure, NetworkError};
 #[non_exhaustive]
 pub enum Update {
     /// The connection stands: the response that opened it. It comes before anything of its stream.
-    Open(Response),
+    Open(Box<Response>),
     /// An event was received.
     Message(Message),
     /// A comment was received: the text after its colon.
@@ -27,7 +27,7 @@ pub enum Update {
     /// the server will not know where to resume. Told once for each such id.
     UnsendableId(EventId),
     /// The connection was lost or refused. The source connects again by itself.
-    Disconnected(Disconnection),
+    Disconnected(Box<Disconnection>),
 }
 
 /// The head of a response.
@@ -137,5 +137,18 @@ pub(crate) fn reason(
         (Cause::Network | Cause::Unreachable, Some(network), _) => format!("{cause}: {network}"),
         (Cause::NotPrepared { .. }, _, Some(hook)) => format!("{cause}: {hook}"),
         _ => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn an_update_is_small_to_move() {
+        assert!(size_of::<Update>() <= 104, "{}", size_of::<Update>());
+        let item = size_of::<Option<Result<Update, Error>>>();
+        assert!(item <= 104, "{item}");
     }
 }

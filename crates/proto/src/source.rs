@@ -85,8 +85,8 @@ pub use request::{Preflight, Request};
 pub use response::{Location, ResponseHead};
 
 use self::fetch::Fetch;
-use crate::decode::{Decoder, Item};
-use crate::event::EventId;
+use crate::decode::{DecodeError, Decoder, OwnedItem};
+use crate::event::{Event, EventId};
 use crate::reconnect::Reconnect;
 
 /// The state machine of an event source. See the [module](self) for how it is driven.
@@ -120,6 +120,9 @@ pub struct Source {
     unsendable_id: EventId,
     /// The id before the event that crossed a limit, to notice that it does so every time.
     limit_crossed_after: Option<EventId>,
+    /// The message to put out first: most outputs are, and with a place of their own they are moved
+    /// less.
+    message: Option<Event>,
     /// At most four, as no input is taken before they are polled.
     outputs: VecDeque<Output>,
 }
@@ -157,6 +160,7 @@ impl Source {
             unreplayed: None,
             unsendable_id: EventId::default(),
             limit_crossed_after: None,
+            message: None,
             outputs: VecDeque::new(),
             config,
         }
@@ -281,14 +285,25 @@ impl Source {
 
     /// What to deliver next. Poll it until there is nothing after every input, and before every
     /// [`Source::handle_bytes`].
+    #[inline]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        match self.poll_message() {
+            Some(event) => Some(Output::Message(event)),
+            None => self.outputs.pop_front(),
+        }
+    }
+
+    /// What to deliver next, if that is a message: a short way to [`Output::Message`] for a driver
+    /// that has just handed over bytes.
+    #[inline]
+    pub fn poll_message(&mut self) -> Option<Event> {
+        self.message.take()
     }
 
     /// Whether there is something to deliver.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        !self.outputs.is_empty()
+        self.message.is_some() || !self.outputs.is_empty()
     }
 
     /// When to call [`Source::handle_timeout`], if nothing else happens before.
@@ -343,8 +358,9 @@ impl Source {
     /// It takes nothing while an output is still to be polled, and all of the chunk if that
     /// completes nothing, or if the source is not open. So a source that is closed after an event
     /// puts out none of those behind it in the chunk, and a slow receiver holds up the bytes.
+    #[inline]
     pub fn handle_bytes(&mut self, now: Duration, chunk: &mut &[u8]) {
-        if !self.outputs.is_empty() {
+        if self.has_output() {
             return;
         }
         let Phase::Open { productive, .. } = &mut self.phase else {
@@ -354,26 +370,45 @@ impl Source {
         if !chunk.is_empty() {
             self.heard = now;
         }
-        let output = match self.decoder.poll_item(chunk) {
-            Ok(Some(Item::Event(event))) => {
+        match self.decoder.poll_owned_item(chunk) {
+            Ok(Some(OwnedItem::Event(event))) => {
+                *productive = true;
                 self.messages += 1;
-                Some(Output::Message(event.to_event()))
+                if self.config.commit == Commit::Delivered {
+                    self.last_event_id.clone_from(&event.last_event_id);
+                }
+                self.message = Some(event);
             }
-            Ok(Some(Item::Comment(text))) => Some(Output::Comment(text.into())),
-            Ok(Some(Item::Retry(time))) => {
-                self.reconnect.handle_retry(time);
-                Some(Output::Retry(time))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                self.follow_id();
-                *chunk = &[];
-                return self.disconnect(now, Cause::Limit(error));
-            }
-        };
-        *productive |= matches!(output, Some(Output::Message(_) | Output::Comment(_)));
-        self.outputs.extend(output);
+            other => self.handle_other_item(now, chunk, other),
+        }
+    }
+
+    /// Does with what is no event what it says.
+    fn handle_other_item(
+        &mut self,
+        now: Duration,
+        chunk: &mut &[u8],
+        item: Result<Option<OwnedItem>, DecodeError>,
+    ) {
+        // An id may have come without an event.
         self.follow_id();
+        match item {
+            Ok(Some(OwnedItem::Comment(text))) => {
+                if let Phase::Open { productive, .. } = &mut self.phase {
+                    *productive = true;
+                }
+                self.outputs.push_back(Output::Comment(text));
+            }
+            Ok(Some(OwnedItem::Retry(time))) => {
+                self.reconnect.handle_retry(time);
+                self.outputs.push_back(Output::Retry(time));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                *chunk = &[];
+                self.disconnect(now, Cause::Limit(error));
+            }
+        }
     }
 
     /// The stream has ended. An unfinished event is discarded.
@@ -429,6 +464,7 @@ impl Source {
     /// connection.
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
+        self.message = None;
         self.outputs.clear();
     }
 
