@@ -40,6 +40,7 @@ impl Draft {
             retry: self.retry_ms.map(retry).transpose()?,
             private: self.private,
             data: data(self.data, limits)?,
+            once: None,
         })
     }
 }

@@ -9,8 +9,8 @@ use axum::{
 use http::{HeaderMap, Uri, request::Parts};
 use serde_json::json;
 use tidings_server::{
-    cursor::{Cursor, Offset},
-    log::Batch,
+    cursor::Cursor,
+    log::{Batch, Taken},
     record::NewRecord,
 };
 
@@ -139,10 +139,10 @@ async fn append(hub: &Hub, records: Vec<NewRecord>) -> Result<Vec<String>, Probl
         }
     })?;
     hub.metrics.appended(given.len(), started.elapsed());
-    // The records of a batch stand side by side.
-    let offsets = (appended.first.0..).map(Offset);
-    let cursor = |offset| Cursor { epoch: appended.epoch, offset }.to_string();
-    Ok(given.into_iter().zip(offsets).map(|(id, o)| id.unwrap_or_else(|| cursor(o))).collect())
+    let cursor =
+        |taken: &Taken| Cursor { epoch: appended.epoch, offset: taken.offset() }.to_string();
+    let records = given.into_iter().zip(&appended.records);
+    Ok(records.map(|(id, taken)| id.unwrap_or_else(|| cursor(taken))).collect())
 }
 
 fn counted(hub: &Hub, answer: Result<Response, Problem>) -> Response {
