@@ -127,6 +127,11 @@ impl NewRecord {
         }
     }
 
+    /// Its idempotency key, if it has one.
+    pub fn key(&self) -> Option<Key> {
+        self.once.as_ref().map(|once| once.key)
+    }
+
     /// The event, as it is now, under the idempotency key `key`: a log appends it only once.
     #[must_use]
     pub fn once(mut self, key: Key) -> Self {
