@@ -37,7 +37,7 @@ pub struct Config {
     /// How much history is kept. Default 1,000,000 events, 1 GiB (in memory 64 MiB), 7 days.
     pub retention: Retention,
     /// How long idempotency keys are known, and how many. Default 100,000 keys, which take some
-    /// 10 MiB, and 24 hours.
+    /// 13 MiB, and 24 hours.
     pub key_window: KeyWindow,
     /// How long a stream may be silent before a heartbeat. Default 15 s.
     pub heartbeat: Duration,

@@ -85,7 +85,7 @@ options! {
     history_age: Duration,
 
     /// Know at most this many idempotency keys. A publish that is sent again with a key that is
-    /// known is not published again. A key takes about 100 bytes of memory [default: 100000].
+    /// known is not published again. A key takes about 130 bytes of memory [default: 100000].
     #[arg(long, value_name = "COUNT", value_parser = count(1..=100_000_000))]
     idempotency_keys: usize,
 

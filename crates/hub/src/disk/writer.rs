@@ -167,8 +167,8 @@ impl Writer {
         for append in self.group.drain(..) {
             let taken = match self.keys.take(&append.records, offset, self.time) {
                 Ok(taken) => taken,
-                Err(reused) => {
-                    self.answers.push((append.answer, Err(reused.into())));
+                Err(error) => {
+                    self.answers.push((append.answer, Err(error)));
                     continue;
                 }
             };

@@ -8,7 +8,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::Taken;
+use super::{AppendError, Taken};
 use crate::{
     cursor::Offset,
     idempotency::{Key, Once},
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyWindow {
     /// Keys known at most; the oldest is forgotten first. Each takes 80 to 150 bytes of memory,
-    /// so that the default of 100,000 takes some 10 MiB.
+    /// so that the default of 100,000 takes some 13 MiB.
     pub keys_max: usize,
     /// Keys older than this are forgotten. Default 24 hours.
     pub age_max: Duration,
@@ -52,41 +52,24 @@ struct Known {
     once: Once,
 }
 
-/// A record of a batch has a key that stands for another event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyReused {
-    /// Which record of the batch, counted from 0.
-    pub record: usize,
-}
-
 impl Keys {
     /// No keys, and for how long they are to be known.
     pub fn new(window: KeyWindow) -> Self {
         Self { window, by_key: HashMap::new(), in_order: VecDeque::new() }
     }
 
-    /// How many keys are known.
-    pub fn len(&self) -> usize {
-        self.in_order.len()
-    }
-
-    /// Whether no key is known.
-    pub fn is_empty(&self) -> bool {
-        self.in_order.is_empty()
-    }
-
     /// Finds out which of the records are new, and gives those the places after `last`, in their
     /// order. Their keys are known from then on, as of the moment `now`, which never goes back.
     ///
     /// # Errors
-    /// [`KeyReused`] names the first record whose key stands for another event. No key is known
-    /// then that was not before.
+    /// [`AppendError::KeyReused`] names the first record whose key stands for another event. No
+    /// key is known then that was not before.
     pub fn take(
         &mut self,
         records: &[NewRecord],
         last: Offset,
         now: Timestamp,
-    ) -> Result<SmallVec<[Taken; 1]>, KeyReused> {
+    ) -> Result<SmallVec<[Taken; 1]>, AppendError> {
         self.expire(now);
         let mut offset = last;
         let mut taken = SmallVec::with_capacity(records.len());
@@ -99,7 +82,7 @@ impl Keys {
                 }
                 (Some(_), _) => {
                     self.withdraw(last);
-                    return Err(KeyReused { record });
+                    return Err(AppendError::KeyReused { record });
                 }
                 (None, _) => {}
             }
@@ -191,7 +174,7 @@ mod tests {
         let late = at(start.unix_ms + 24 * HOUR_MS + 1);
         let taken = keys.take(&[record("k", "2")], Offset(9), late).unwrap();
         assert_eq!(taken[..], [Taken::Appended(Offset(10))]);
-        assert_eq!((keys.len(), keys.by_key.len()), (1, 1));
+        assert_eq!((keys.in_order.len(), keys.by_key.len()), (1, 1));
     }
 
     #[test]
@@ -200,8 +183,8 @@ mod tests {
         keys.take(&[record("a", "1")], Offset(0), at(1)).unwrap();
         let batch = [record("b", "2"), record("c", "3"), record("a", "other")];
         let refused = keys.take(&batch, Offset(1), at(1));
-        assert_eq!(refused, Err(KeyReused { record: 2 }));
-        assert_eq!((keys.len(), keys.by_key.len()), (1, 1));
+        assert_eq!(refused, Err(AppendError::KeyReused { record: 2 }));
+        assert_eq!((keys.in_order.len(), keys.by_key.len()), (1, 1));
         // Larger than the window; nothing is forgotten for what is not appended in the end.
         keys.take(&batch[..2], Offset(1), at(1)).unwrap();
         keys.withdraw(Offset(1));

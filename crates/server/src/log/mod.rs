@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 pub use self::{
     feed::{Feed, Tail, TailItem},
     index::{Hit, Index, Place, Selection},
-    keys::{KeyReused, KeyWindow, Keys},
+    keys::{KeyWindow, Keys},
     memory::MemoryLog,
     retention::Retention,
 };
@@ -321,12 +321,6 @@ pub struct LogState {
     pub topics: usize,
     /// Why no appends are taken, if a write failed.
     pub latched: Option<Arc<str>>,
-}
-
-impl From<KeyReused> for AppendError {
-    fn from(KeyReused { record }: KeyReused) -> Self {
-        Self::KeyReused { record }
-    }
 }
 
 impl fmt::Debug for dyn Log {
