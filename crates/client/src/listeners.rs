@@ -136,10 +136,14 @@ impl Listeners {
     }
 
     /// Calls those who listen for what is dispatched. A panic in one is reported and stops nothing.
+    #[inline]
     pub(crate) fn dispatch(&self, dispatch: Dispatch<'_>) {
-        if !self.exist.load(Ordering::Relaxed) {
-            return;
+        if self.exist.load(Ordering::Relaxed) {
+            self.call(dispatch);
         }
+    }
+
+    fn call(&self, dispatch: Dispatch<'_>) {
         let event_type = dispatch.event_type();
         let called: Vec<Arc<Listener>> = self
             .locked()

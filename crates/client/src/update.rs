@@ -1,7 +1,6 @@
 //! What a source delivers.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -9,7 +8,7 @@ use tidings_proto::source::{Cause, Fault};
 use tidings_proto::{EventId, EventName};
 use url::Url;
 
-use crate::{HookFailure, NetworkError};
+use crate::{HookFailure, NetworkError, Origin};
 
 /// One thing that happened to a source, in the order in which it happened.
 #[derive(Debug)]
@@ -54,7 +53,7 @@ pub struct Message {
     /// if there was none.
     pub last_event_id: EventId,
     /// The origin of the URL of the response, after redirects, such as `https://example.com`.
-    pub origin: Arc<str>,
+    pub origin: Origin,
     /// Which message of its source it is, to acknowledge it: 1 is the first.
     pub(crate) number: u64,
 }
@@ -79,7 +78,7 @@ impl Message {
         event_type: EventName,
         data: impl Into<String>,
         last_event_id: EventId,
-        origin: impl Into<Arc<str>>,
+        origin: impl Into<Origin>,
     ) -> Self {
         let (data, origin) = (data.into(), origin.into());
         Self { event_type, data, last_event_id, origin, number: 0 }
@@ -147,8 +146,8 @@ mod tests {
 
     #[test]
     fn an_update_is_small_to_move() {
-        assert!(size_of::<Update>() <= 104, "{}", size_of::<Update>());
+        assert!(size_of::<Update>() <= 112, "{}", size_of::<Update>());
         let item = size_of::<Option<Result<Update, Error>>>();
-        assert!(item <= 104, "{item}");
+        assert!(item <= 112, "{item}");
     }
 }

@@ -37,5 +37,6 @@ mod utf8;
 mod vectors;
 
 pub use decoder::Decoder;
+pub(crate) use decoder::is_same;
 pub use item::{EventRef, Item, OwnedItem};
 pub use limits::{DecodeError, Limits};

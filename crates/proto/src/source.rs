@@ -85,7 +85,7 @@ pub use request::{Preflight, Request};
 pub use response::{Location, ResponseHead};
 
 use self::fetch::Fetch;
-use crate::decode::{DecodeError, Decoder, OwnedItem};
+use crate::decode::{DecodeError, Decoder, OwnedItem, is_same};
 use crate::event::{Event, EventId};
 use crate::reconnect::Reconnect;
 
@@ -120,9 +120,6 @@ pub struct Source {
     unsendable_id: EventId,
     /// The id before the event that crossed a limit, to notice that it does so every time.
     limit_crossed_after: Option<EventId>,
-    /// The message to put out first: most outputs are, and with a place of their own they are moved
-    /// less.
-    message: Option<Event>,
     /// At most four, as no input is taken before they are polled.
     outputs: VecDeque<Output>,
 }
@@ -160,7 +157,6 @@ impl Source {
             unreplayed: None,
             unsendable_id: EventId::default(),
             limit_crossed_after: None,
-            message: None,
             outputs: VecDeque::new(),
             config,
         }
@@ -285,25 +281,14 @@ impl Source {
 
     /// What to deliver next. Poll it until there is nothing after every input, and before every
     /// [`Source::handle_bytes`].
-    #[inline]
     pub fn poll_output(&mut self) -> Option<Output> {
-        match self.poll_message() {
-            Some(event) => Some(Output::Message(event)),
-            None => self.outputs.pop_front(),
-        }
-    }
-
-    /// What to deliver next, if that is a message: a short way to [`Output::Message`] for a driver
-    /// that has just handed over bytes.
-    #[inline]
-    pub fn poll_message(&mut self) -> Option<Event> {
-        self.message.take()
+        self.outputs.pop_front()
     }
 
     /// Whether there is something to deliver.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        self.message.is_some() || !self.outputs.is_empty()
+        !self.outputs.is_empty()
     }
 
     /// When to call [`Source::handle_timeout`], if nothing else happens before.
@@ -358,14 +343,21 @@ impl Source {
     /// It takes nothing while an output is still to be polled, and all of the chunk if that
     /// completes nothing, or if the source is not open. So a source that is closed after an event
     /// puts out none of those behind it in the chunk, and a slow receiver holds up the bytes.
-    #[inline]
     pub fn handle_bytes(&mut self, now: Duration, chunk: &mut &[u8]) {
+        let message = self.handle_message_bytes(now, chunk);
+        self.outputs.extend(message.map(Output::Message));
+    }
+
+    /// As [`Source::handle_bytes`], but a message is returned at once instead of being put out: the
+    /// short way of what a source mostly does, for a driver to which its price matters.
+    #[inline]
+    pub fn handle_message_bytes(&mut self, now: Duration, chunk: &mut &[u8]) -> Option<Event> {
         if self.has_output() {
-            return;
+            return None;
         }
         let Phase::Open { productive, .. } = &mut self.phase else {
             *chunk = &[];
-            return;
+            return None;
         };
         if !chunk.is_empty() {
             self.heard = now;
@@ -377,9 +369,12 @@ impl Source {
                 if self.config.commit == Commit::Delivered {
                     self.last_event_id.clone_from(&event.last_event_id);
                 }
-                self.message = Some(event);
+                Some(event)
             }
-            other => self.handle_other_item(now, chunk, other),
+            other => {
+                self.handle_other_item(now, chunk, other);
+                None
+            }
         }
     }
 
@@ -464,7 +459,6 @@ impl Source {
     /// connection.
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
-        self.message = None;
         self.outputs.clear();
     }
 
@@ -474,7 +468,7 @@ impl Source {
             return;
         }
         let id = self.decoder.last_event_id();
-        if self.last_event_id != *id {
+        if !is_same(self.last_event_id.as_str(), id) {
             self.last_event_id = EventId::of_line(id);
         }
     }
