@@ -3,7 +3,6 @@
 mod cursor_file;
 mod json_text;
 mod reader;
-mod status;
 mod view;
 
 use std::future::ready;
@@ -15,11 +14,11 @@ use futures_util::StreamExt;
 use tidings_client::{Cause, Error, EventId, EventSource, Message, Policy, Profile, Update};
 
 use self::cursor_file::CursorFile;
-use self::status::Status;
 use self::view::{Form, View};
 use crate::command_error::CommandError;
 use crate::header::Header;
 use crate::interrupt::interrupted;
+use crate::status::{self, Status};
 use crate::text::{missing_scheme, public};
 
 /// Follow an event stream, and reconnect when it breaks off.

@@ -2,6 +2,7 @@
 //!
 //! Each command is a module with its arguments and a `run`; this file only wires them.
 
+mod attempt;
 mod command_error;
 mod header;
 mod interrupt;
@@ -9,7 +10,10 @@ mod listen;
 mod problem;
 mod publish;
 mod serve;
+mod status;
+mod target;
 mod text;
+mod whole_file;
 
 use std::process::ExitCode;
 

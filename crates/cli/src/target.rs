@@ -5,18 +5,18 @@ use url::Url;
 
 /// The topics of a hub, taken from the URL of one of them.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// The URL of the one topic, for a single event.
-    pub(super) topic_url: Url,
+    pub(crate) topic_url: Url,
     /// The hub's `/events`, for batches.
-    pub(super) events_url: Url,
+    pub(crate) events_url: Url,
     /// The topic of the URL and then the others, for batches.
-    pub(super) topics: Vec<String>,
+    pub(crate) topics: Vec<String>,
 }
 
 /// Why a URL is not that of a topic.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TargetError {
+pub(crate) enum TargetError {
     #[error("this is not an absolute URL: {0}")]
     Url(#[from] url::ParseError),
     #[error("the URL must be http or https, not {0}")]
@@ -32,7 +32,7 @@ pub(super) enum TargetError {
 }
 
 impl Target {
-    pub(super) fn new(url: &str, more_topics: &[String]) -> Result<Self, TargetError> {
+    pub(crate) fn new(url: &str, more_topics: &[String]) -> Result<Self, TargetError> {
         let mut topic_url = Url::parse(url)?;
         if !matches!(topic_url.scheme(), "http" | "https") {
             return Err(TargetError::Scheme(topic_url.scheme().to_owned()));
