@@ -9,6 +9,7 @@ mod interrupt;
 mod listen;
 mod problem;
 mod publish;
+mod relay;
 mod serve;
 mod status;
 mod target;
@@ -34,6 +35,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Publish(publish::Args),
     Listen(listen::Args),
+    Relay(relay::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Publish(args) => complete(publish::run(args)),
         Command::Listen(args) => complete(listen::run(args)),
+        Command::Relay(args) => complete(relay::run(args)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A small file that is whole at every moment, whatever happens while it is written.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The path of the file, and of the one that is to take its place.
@@ -34,5 +34,16 @@ impl WholeFile {
     pub(crate) fn replace(&self, text: &str) -> io::Result<()> {
         fs::write(&self.new_path, text)?;
         fs::rename(&self.new_path, &self.path)
+    }
+
+    /// The same, and `text` stays when the machine loses power.
+    pub(crate) fn replace_and_sync(&self, text: &str) -> io::Result<()> {
+        let mut file = File::create(&self.new_path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_data()?;
+        fs::rename(&self.new_path, &self.path)?;
+        // The name is in the directory, which has a sync of its own.
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
