@@ -15,13 +15,13 @@ use tidings_client::{EventId, EventSource, Policy, Profile};
 use self::cursor_file::{Cursor, CursorFile};
 use self::destination::{destination, is_loop};
 use self::hub::Hub;
-use self::key::Mint;
+use self::key::{Mint, usual_name};
 use self::keys::{Keys, Trust};
 use self::transfer::{End, OnRefused, Options, Stop, Transfer};
 use crate::command_error::CommandError;
 use crate::header::{self, Header};
 use crate::status::say;
-use crate::text::{count, missing_scheme, public};
+use crate::text::{count, missing_scheme};
 
 /// Follow an event stream, and publish its events into a topic of a hub.
 ///
@@ -168,8 +168,7 @@ fn set_up(args: Args) -> Result<Transfer, CommandError> {
 
     let client =
         tidings_client::default_client(&target.events_url).map_err(CommandError::failed)?;
-    let upstream = public(source.url());
-    let name = args.name.unwrap_or_else(|| upstream.to_string());
+    let name = args.name.unwrap_or_else(|| usual_name(source.url()));
     let keys = Keys::new(Mint::new(&name, topic, rand::random()), trust);
     introduce(&cursor, trust, cursor_file.is_some());
     let hub = Hub { client, target, headers: header::map(&args.hub_header) };

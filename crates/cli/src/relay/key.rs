@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::text::public;
 
 /// The key of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +49,7 @@ impl Mint {
     pub(super) fn lasting(&self, id: &str, ordinal: u64) -> Key {
         let mut text = format!("{}:{}:{ordinal}", self.lasting, encoded(id));
         if text.len() > KEY_BYTES_MAX {
-            let hash = Sha256::digest(text.as_bytes());
-            text = "relay-sha256:".to_owned();
-            for byte in hash {
-                let _ = write!(text, "{byte:02x}");
-            }
+            text = format!("relay-sha256:{}", hash(&text));
         }
         Key { text, is_lasting: true }
     }
@@ -60,6 +59,26 @@ impl Mint {
         self.passed += 1;
         Key { text: format!("{}:{}", self.passing, self.passed), is_lasting: false }
     }
+}
+
+/// The name of a relay that is given none: the URL of its upstream. Passwords are left out, and of a
+/// query, which may hold a token, there is the hash.
+pub(super) fn usual_name(upstream: &Url) -> String {
+    let mut url = public(upstream);
+    url.set_fragment(None);
+    if let Some(query) = upstream.query() {
+        url.set_query(Some(&hash(query)[..16]));
+    }
+    url.into()
+}
+
+/// SHA-256 in hexadecimal digits.
+fn hash(text: &str) -> String {
+    let mut digits = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 fn encoded(part: &str) -> impl std::fmt::Display {
@@ -109,6 +128,15 @@ mod tests {
             }
         }
         assert_eq!(texts.len(), parts.len().pow(3) * 2);
+    }
+
+    #[test]
+    fn the_usual_name_keeps_secrets() {
+        let name = |url: &str| usual_name(&url.parse().unwrap());
+        assert_eq!(name("http://u:p@h/a#b"), "http://h/a");
+        let secret = name("http://h/a?token=s3cret");
+        assert!(secret.starts_with("http://h/a?") && !secret.contains("s3cret"), "{secret}");
+        assert_ne!(secret, name("http://h/a?token=other"));
     }
 
     #[test]

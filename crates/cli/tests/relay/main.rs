@@ -13,5 +13,6 @@ mod kills;
 mod peer;
 #[path = "../program/mod.rs"]
 mod program;
+mod real_hub;
 mod refusals;
 mod sides;
