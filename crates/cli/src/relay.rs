@@ -34,7 +34,7 @@ use crate::text::{count, missing_scheme};
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The URL of the event stream to follow, such as https://example.com/events.
+    /// The URL of the event stream to follow, such as http://127.0.0.1:8081/events/rooms/42.
     upstream: String,
 
     /// The topic to publish to. Without --hub, this may also be the URL of a topic, as publish takes
@@ -69,8 +69,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     event: Vec<String>,
 
-    /// Start after the event with this id, or with all there is if a hub is given earliest. A cursor
-    /// file that already holds an id goes before.
+    /// Start after the event with this id; a hub takes earliest for all there is. A cursor file that
+    /// already holds an id goes before.
     #[arg(long, value_name = "ID")]
     last_event_id: Option<EventId>,
 
