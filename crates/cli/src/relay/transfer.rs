@@ -305,7 +305,7 @@ impl Transfer {
     /// taken for what is.
     fn lose_trust(&mut self) -> Result<(), Stop> {
         self.keys.lose_trust();
-        // A request under way has its keys already; only after a refusal there is none.
+        // What is under way keeps its keys, or sending it again could publish it twice.
         let (keys, lines) = (&mut self.keys, &mut self.lines);
         for line in lines.unsent_mut().filter(|line| line.key.is_lasting()) {
             line.key = keys.passing();
