@@ -9,7 +9,7 @@
 mod shared;
 
 use libfuzzer_sys::fuzz_target;
-use shared::cuts::{read_chunks, read_events};
+use shared::cuts::{read_chunks, read_events, read_owned_items};
 use shared::oracle::{self, Seen};
 use tidings_proto::decode::{Decoder, Limits};
 
@@ -24,6 +24,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(error, None);
     assert_eq!(reading, expected);
 
+    assert_eq!(read_owned_items(chunks.iter().copied()), expected.seen);
     let events = expected.seen.into_iter().filter(|seen| matches!(seen, Seen::Event { .. }));
     assert_eq!(read_events(chunks.iter().copied()), events.collect::<Vec<_>>());
 

@@ -1,5 +1,6 @@
 //! `tidings listen`: follows a stream, reconnects and resumes.
 
+mod ask;
 mod cursor_file;
 mod json_text;
 mod reader;
@@ -13,10 +14,10 @@ use std::time::SystemTime;
 use futures_util::StreamExt;
 use tidings_client::{Cause, Error, EventId, EventSource, Message, Policy, Profile, Update};
 
+use self::ask::Ask;
 use self::cursor_file::CursorFile;
 use self::view::{Form, View};
 use crate::command_error::CommandError;
-use crate::header::Header;
 use crate::interrupt::interrupted;
 use crate::status::{self, Status};
 use crate::text::{missing_scheme, public};
@@ -51,10 +52,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// Send this header with every request, such as 'Authorization: Bearer …'; may be given several
-    /// times. Redirects to another origin go without.
-    #[arg(long, value_name = "NAME: VALUE")]
-    header: Vec<Header>,
+    /// Exit with code 0 at the event with this data, such as [DONE], which is not printed. If the
+    /// stream ends for good before, the exit code is 1.
+    #[arg(long, value_name = "DATA")]
+    until: Option<String>,
+
+    #[command(flatten)]
+    ask: Ask,
 
     /// Start after the event with this id. A cursor file that already holds an id goes before.
     #[arg(long, value_name = "ID")]
@@ -87,12 +91,19 @@ Examples:
   Wait for one event, and take its data apart:
     tidings listen --data --count 1 --event deployed https://example.com/events | jq .version
 
+  Ask a language model, and print the answer as it is made:
+    tidings listen --body @question.json --header \"Authorization: Bearer $KEY\" \\
+        --data --until '[DONE]' https://example.com/v1/chat/completions
+
+  See whether a page of another origin may follow:
+    tidings listen --strict --origin https://example.com https://example.org/events
+
   Process every event, and go on after a restart where it stopped:
     tidings listen --json --cursor-file orders.cursor https://example.com/events/orders | ./process
 
 Exit codes:
-  0    --count was reached, the reader of the output went away, or the server ended the stream for
-       good (204) and no --count was given
+  0    --count or --until was reached, the reader of the output went away, or the server ended the
+       stream for good (204, or the end of an answer to POST) and neither was given
   1    the server refused, or --retries was reached
   2    the arguments are not right
   130  interrupted with Ctrl-C";
@@ -121,6 +132,10 @@ struct Listener {
     all: bool,
     /// How many events are still to come, if that was given.
     left: Option<u64>,
+    /// The data of the event to stop at.
+    until: Option<String>,
+    /// Whether what was waited for has come.
+    is_done: bool,
     /// Whether anything was received since the output and the cursor file were last settled.
     unsettled: bool,
 }
@@ -171,9 +186,7 @@ impl Listener {
             .profile(profile)
             .reconnect(Policy { retries_max: args.retries, ..policy })
             .last_event_id(id);
-        for Header { name, value } in args.header {
-            builder = builder.header(name, value);
-        }
+        builder = args.ask.apply(builder)?;
         let source = builder.build().map_err(|error| {
             CommandError::usage(format!("{error}{}", missing_scheme(&args.url)))
         })?;
@@ -190,6 +203,8 @@ impl Listener {
             names: args.event,
             all: args.all,
             left: args.count,
+            until: args.until,
+            is_done: false,
             unsettled: false,
         })
     }
@@ -218,12 +233,12 @@ impl Listener {
             match update {
                 Some(Ok(update)) => {
                     self.show(update)?;
-                    if self.left == Some(0) {
+                    if self.is_done {
                         return Ok(());
                     }
                 }
                 Some(Err(error)) => return self.refused(&error),
-                None => return Ok(()),
+                None => return self.answered(),
             }
         }
     }
@@ -262,6 +277,10 @@ impl Listener {
             self.status.gap(&message.data);
         }
         let is_named = self.names.iter().any(|wanted| wanted == name);
+        if self.until.as_ref() == Some(&message.data) {
+            self.is_done = true;
+            return Ok(());
+        }
         let is_wanted = self.names.is_empty() || is_named;
         if name == CURSOR && !self.all && !is_named {
             return Ok(());
@@ -274,6 +293,7 @@ impl Listener {
         self.view.message(message, SystemTime::now()).map_err(Stop::Output)?;
         if !is_notice && let Some(left) = &mut self.left {
             *left -= 1;
+            self.is_done = *left == 0;
         }
         Ok(())
     }
@@ -289,9 +309,27 @@ impl Listener {
         Ok(())
     }
 
+    /// The answer to a request that is not sent again has ended.
+    fn answered(&mut self) -> Result<(), Stop> {
+        self.settle()?;
+        if !self.waits() {
+            self.status.answered();
+            return Ok(());
+        }
+        let url = public(self.source.url());
+        Err(Stop::Refused(format!(
+            "{url} has ended its answer before --count or --until was reached."
+        )))
+    }
+
+    /// Whether there is something that has not come yet.
+    const fn waits(&self) -> bool {
+        self.left.is_some() || self.until.is_some()
+    }
+
     fn refused(&mut self, error: &Error) -> Result<(), Stop> {
         self.settle()?;
-        if let (Cause::Status { status: 204, .. }, None) = (error.cause(), self.left) {
+        if matches!(error.cause(), Cause::Status { status: 204, .. }) && !self.waits() {
             self.status.ended();
             return Ok(());
         }

@@ -37,7 +37,7 @@ impl Status {
 
     pub(crate) fn disconnected(&self, disconnection: &Disconnection) {
         let delay = duration(disconnection.delay);
-        let reason = visible(&disconnection.to_string()).into_owned();
+        let reason = visible(&disconnection.reason()).into_owned();
         if self.connected {
             say(format!("Connection lost ({reason}); reconnecting in {delay}."));
         } else {
@@ -59,6 +59,10 @@ impl Status {
 
     pub(crate) fn ended(&self) {
         say("The stream has ended: the server asked not to reconnect (204).");
+    }
+
+    pub(crate) fn answered(&self) {
+        say("The answer has ended.");
     }
 }
 
@@ -94,8 +98,11 @@ fn gap_sentence(data: &str) -> String {
 
 /// Why the stream is not followed any more, and what to do about it.
 pub(crate) fn refusal(url: &Url, error: &Error) -> String {
-    if let Error::RetriesExhausted { .. } = error {
-        return format!("{url}: {}.", visible(&error.to_string()));
+    if let Error::RetriesExhausted { .. } | Error::NotReplayed { .. } = error {
+        return match reason(error) {
+            Some(reason) => format!("{url}: {}: {}", visible(&error.to_string()), visible(&reason)),
+            None => format!("{url}: {}.", visible(&error.to_string())),
+        };
     }
     if let (Cause::Status { status, .. }, Some(reason)) = (error.cause(), reason(error)) {
         return format!("{url} answered with status {status}: {}", visible(&reason));
@@ -109,7 +116,7 @@ pub(crate) fn refusal(url: &Url, error: &Error) -> String {
             format!("There is no event stream at {url} ({status}). Check the URL.")
         }
         Cause::Status { status: 204, .. } => {
-            format!("{url} has ended its stream (204) before --count was reached.")
+            format!("{url} has ended its stream (204) before --count or --until was reached.")
         }
         Cause::Status { status: 407, .. } => {
             "The proxy wants credentials (407). Put them in the proxy's URL in the environment."
@@ -129,13 +136,17 @@ pub(crate) fn refusal(url: &Url, error: &Error) -> String {
         Cause::Limit(limit) => {
             format!("{url} sends events that are too large: {limit}. They cannot be followed.")
         }
+        Cause::Cors(error) => {
+            let error = error.to_string();
+            format!("A page of that origin cannot follow {url}: {}.", visible(&error))
+        }
         cause => format!("{url} cannot be followed: {cause}. Check the URL."),
     }
 }
 
 /// What the server says is wrong, if it does.
 fn reason(error: &Error) -> Option<String> {
-    let Error::Failed { body, .. } = error else { return None };
+    let body = error.body();
     serde_json::from_slice::<Problem>(body).ok()?.reason()
 }
 

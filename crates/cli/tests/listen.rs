@@ -105,7 +105,7 @@ async fn a_silent_stream_moves_the_cursor_too() {
     drop(exchange);
     let Finished { code, stdout, stderr } = finish(child).await;
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains("gave up after 0 failed attempts"), "{stderr}");
+    assert!(stderr.contains("gave up after one attempt: the server cannot be reached"), "{stderr}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "#5\n");
 }
 
@@ -243,4 +243,86 @@ async fn wrong_arguments_are_told_apart() {
     let Finished { code, stdout, .. } = finish(child).await;
     assert_eq!(code, 0);
     assert!(stdout.contains("Exit codes:") && stdout.contains("Examples:"), "{stdout}");
+}
+
+#[tokio::test]
+async fn an_answer_is_asked_for_once_and_printed_until_its_end() {
+    let peer = Peer::start().await;
+    let args = ["--body", "{\"q\":1}", "--data", "--until", "[DONE]"];
+    let (child, mut exchange) = listen(&peer, &args).await;
+    assert_eq!(exchange.line(), "POST /events/a");
+    assert_eq!(exchange.header("content-type"), Some("application/json"));
+    assert_eq!(exchange.text(), "{\"q\":1}");
+    exchange.open().await;
+    exchange.send("data: one\n\ndata: two\n\ndata: [DONE]\n\ndata: more\n\n").await;
+    exchange.closed().await;
+    let Finished { code, stdout, .. } = finish(child).await;
+    assert_eq!((code, stdout.as_str()), (0, "one\ntwo\n"));
+
+    // One that is cut off is not asked for again, and is not taken for whole.
+    for (clean, sentence) in [
+        (true, "has ended its answer before --count or --until was reached."),
+        (false, "the request may have been acted on and is not sent again"),
+    ] {
+        let (child, mut exchange) = listen(&peer, &args).await;
+        exchange.open().await;
+        exchange.send("data: one\n\n").await;
+        if clean {
+            drop(exchange);
+        } else {
+            exchange.reset();
+        }
+        let Finished { code, stderr, .. } = finish(child).await;
+        assert_eq!(code, 1);
+        assert!(stderr.contains(sentence), "{stderr}");
+        assert!(!peer.is_asked().await);
+    }
+
+    // Where nothing was waited for, its end is the end.
+    let (child, mut exchange) = listen(&peer, &["--method", "REPORT"]).await;
+    assert_eq!(exchange.line(), "REPORT /events/a");
+    exchange.open().await;
+    drop(exchange);
+    let Finished { code, stderr, .. } = finish(child).await;
+    assert_eq!(code, 0);
+    assert!(stderr.contains("The answer has ended."), "{stderr}");
+}
+
+#[tokio::test]
+async fn it_can_ask_as_a_page_of_another_origin() {
+    let peer = Peer::start().await;
+    let args = ["--origin", "https://page.example", "--count", "1"];
+    let (child, mut exchange) = listen(&peer, &args).await;
+    assert_eq!(exchange.header("origin"), Some("https://page.example"));
+    exchange.open().await;
+    let Finished { code, stderr, .. } = finish(child).await;
+    assert_eq!(code, 1);
+    assert!(
+        stderr.contains("the server does not allow the origin https://page.example"),
+        "{stderr}"
+    );
+
+    let (child, mut exchange) = listen(&peer, &args).await;
+    exchange
+        .send(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+             access-control-allow-origin: *\r\n\r\ndata: x\n\n",
+        )
+        .await;
+    assert_eq!(finish(child).await.code, 0);
+}
+
+#[tokio::test]
+async fn silence_is_taken_for_a_dead_connection() {
+    let peer = Peer::start().await;
+    let (child, mut exchange) = listen(&peer, &["--idle-timeout", "300ms", "--count", "1"]).await;
+    exchange.open().await;
+    exchange.send("retry: 1\nid: 1\ndata: seen\nevent: x\n").await;
+    exchange.closed().await;
+    let mut exchange = peer.accept().await;
+    exchange.open().await;
+    exchange.send("data: x\n\n").await;
+    let Finished { code, stderr, .. } = finish(child).await;
+    assert_eq!(code, 0);
+    assert!(stderr.contains("Connection lost (nothing came for 300ms)"), "{stderr}");
 }

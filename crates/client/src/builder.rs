@@ -1,14 +1,24 @@
 //! How a source is set up.
 
+use std::fmt;
+use std::future::Future;
+#[cfg(feature = "cookies")]
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tidings_proto::EventId;
 use tidings_proto::decode::Limits;
 use tidings_proto::reconnect::Policy;
-use tidings_proto::source::{Config, Profile, ReconnectUrl};
+use tidings_proto::source::{Commit, Config, Cors, Profile, ReconnectUrl};
 use url::Url;
 
-use crate::EventSource;
-use crate::transport::{Transport, default_client};
+use crate::http_client::default_client;
+use crate::request::Hook;
+use crate::transport::Transport;
+use crate::{Attempt, EventSource, HookError, Request, ResumeToken};
 
 /// Sets up an [`EventSource`].
 ///
@@ -21,33 +31,86 @@ use crate::transport::{Transport, default_client};
 ///     .build()?;
 /// # Ok::<(), tidings_client::BuildError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
     url: String,
+    method: Method,
     headers: HeaderMap,
-    invalid_header: Option<String>,
+    body: Option<Bytes>,
+    replay: bool,
+    /// The first thing that was not right.
+    mistake: Option<BuildError>,
     last_event_id: EventId,
     profile: Profile,
     policy: Option<Policy>,
+    /// The reconnection time of a resume token.
+    reconnection_time: Option<Duration>,
+    idle_timeout: Option<Option<Duration>>,
     reconnect_url: ReconnectUrl,
+    redirects_max: Option<u32>,
+    headers_cross_origins: bool,
+    with_credentials: bool,
+    origin: Option<String>,
+    preflights_last_event_id: Option<bool>,
+    commit: Commit,
     limits: Limits,
+    hook: Option<Hook>,
     client: Option<reqwest::Client>,
+    #[cfg(feature = "cookies")]
+    cookies: Option<Arc<dyn reqwest::cookie::CookieStore>>,
 }
 
 impl Builder {
     pub(crate) fn new(url: String) -> Self {
         Self {
             url,
+            method: Method::GET,
             headers: HeaderMap::new(),
-            invalid_header: None,
+            body: None,
+            replay: false,
+            mistake: None,
             last_event_id: EventId::default(),
             profile: Profile::default(),
             policy: None,
+            reconnection_time: None,
+            idle_timeout: None,
             reconnect_url: ReconnectUrl::default(),
+            redirects_max: None,
+            headers_cross_origins: false,
+            with_credentials: false,
+            origin: None,
+            preflights_last_event_id: None,
+            commit: Commit::default(),
             limits: Limits::default(),
+            hook: None,
             client: None,
+            #[cfg(feature = "cookies")]
+            cookies: None,
         }
+    }
+
+    /// Asks with this method. Default: GET.
+    ///
+    /// A request whose method is not safe, such as POST, is sent once: when its connection is lost
+    /// after it may have reached the server, the source ends instead of connecting again, and at the
+    /// clean end of the response the stream of updates just ends. [`Builder::replay`] and
+    /// [`Builder::on_request`] change that.
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// Sends this body with every request. Give its type with a `Content-Type` header.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Whether a request whose method is not safe may be sent again although it may have reached the
+    /// server. Default: no.
+    pub const fn replay(mut self, replay: bool) -> Self {
+        self.replay = replay;
+        self
     }
 
     /// Adds a header to every request. Headers stay within the origin of the URL: they do not
@@ -62,7 +125,9 @@ impl Builder {
     {
         match (name.try_into(), value.try_into()) {
             (Ok(name), Ok(_)) if name == LAST_EVENT_ID => {
-                self.refuse_header("last-event-id is set by the source itself".into());
+                self.refuse_header(
+                    "last-event-id is set by the source itself: give it with last_event_id",
+                );
             }
             (Ok(name), Ok(mut value)) => {
                 // It may be a credential: keep it out of debug output and of HTTP/2's tables.
@@ -70,11 +135,10 @@ impl Builder {
                 self.headers.append(name, value);
             }
             (Ok(name), Err(_)) => {
-                self.refuse_header(format!(
-                    "the value of {name} has a character no header can carry"
-                ));
+                let reason = format!("the value of {name} has a character no header can carry");
+                self.refuse_header(reason);
             }
-            (Err(_), _) => self.refuse_header("a header name is not one".into()),
+            (Err(_), _) => self.refuse_header("a header name is not one"),
         }
         self
     }
@@ -85,10 +149,33 @@ impl Builder {
         self
     }
 
+    /// Resumes where another source has got to, with the reconnection time that its stream has set.
+    pub fn resume(mut self, token: ResumeToken) -> Self {
+        self.last_event_id = token.last_event_id().clone();
+        self.reconnection_time = Some(token.reconnection_time());
+        self
+    }
+
+    /// When the last event id moves: by itself, or by
+    /// [`EventSource::acknowledge`]. Default: [`Commit::Delivered`].
+    pub const fn commit(mut self, commit: Commit) -> Self {
+        self.commit = commit;
+        self
+    }
+
     /// Which refusals end the source, and, unless [`Builder::reconnect`] says otherwise, how long it
     /// waits. Default: [`Profile::Strict`].
     pub const fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
+        self
+    }
+
+    /// The longest silence, from a request to its response and between two pieces of the stream:
+    /// then the connection is taken for dead, and the source connects again. Comments count as
+    /// pieces, so set it above the heartbeats of the server; `None` waits for ever. Default: none
+    /// (strict), 5 minutes (resilient).
+    pub const fn idle_timeout(mut self, idle_timeout: Option<Duration>) -> Self {
+        self.idle_timeout = Some(idle_timeout);
         self
     }
 
@@ -102,6 +189,85 @@ impl Builder {
     /// Where to connect again after a redirect. Default: [`ReconnectUrl::Current`].
     pub const fn reconnect_url(mut self, reconnect_url: ReconnectUrl) -> Self {
         self.reconnect_url = reconnect_url;
+        self
+    }
+
+    /// How many redirects in a row are followed. Default: 20.
+    pub const fn redirects_max(mut self, redirects_max: u32) -> Self {
+        self.redirects_max = Some(redirects_max);
+        self
+    }
+
+    /// Whether your own headers go along when a redirect leads to another origin. They may hold
+    /// secrets that the other is not to see. Default: no.
+    pub const fn headers_cross_origins(mut self, allow: bool) -> Self {
+        self.headers_cross_origins = allow;
+        self
+    }
+
+    /// Whether cookies and the user name and password of URLs go to other origins, too; and, with
+    /// [`Builder::origin`], whether servers must allow it by the rules of CORS. Default: no.
+    pub const fn with_credentials(mut self, with_credentials: bool) -> Self {
+        self.with_credentials = with_credentials;
+        self
+    }
+
+    /// Acts for a page of this origin, such as `https://example.com` or `null`: the rules of CORS
+    /// apply to every other origin, which must allow this one or the source is closed for good.
+    /// Headers of your own and unusual methods ask the server's leave with a preflight. Default: no
+    /// origin, no CORS.
+    ///
+    /// Standard: Fetch, "CORS protocol".
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// Whether a `Last-Event-ID` that is longer than 128 bytes, or has bytes that CORS calls unsafe,
+    /// asks the leave of another origin with a preflight. Of use with [`Builder::origin`] alone.
+    /// Default: yes (strict), no (resilient).
+    pub const fn preflight_last_event_id(mut self, preflight: bool) -> Self {
+        self.preflights_last_event_id = Some(preflight);
+        self
+    }
+
+    /// Has `hook` called before each attempt, which may change its request: to give it a fresh token,
+    /// or to resume by other means than `Last-Event-ID`.
+    ///
+    /// It is given the [`Attempt`] and returns the request to make. An error has the source wait and
+    /// ask again, or, with [`HookError::stop`], closes it for good. It has no time limit of its own.
+    /// What it changes holds for this one attempt.
+    ///
+    /// ```
+    /// use tidings_client::{EventSource, HookError};
+    ///
+    /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok("t".into()) }
+    /// let source = EventSource::builder("https://example.com/events")
+    ///     .on_request(|mut attempt| async move {
+    ///         let token = fetch_token().await?;
+    ///         let value = format!("Bearer {token}").parse().map_err(HookError::stop)?;
+    ///         attempt.request.headers.insert("authorization", value);
+    ///         Ok(attempt.request)
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), tidings_client::BuildError>(())
+    /// ```
+    pub fn on_request<F, R>(mut self, mut hook: F) -> Self
+    where
+        F: FnMut(Attempt) -> R + Send + 'static,
+        R: Future<Output = Result<Request, HookError>> + Send + 'static,
+    {
+        self.hook = Some(Box::new(move |attempt| Box::pin(hook(attempt))));
+        self
+    }
+
+    /// Keeps cookies here: those for a URL are sent, and those that a response sets are kept, as far
+    /// as [`Builder::with_credentials`] lets them cross origins. Several sources may share one store.
+    ///
+    /// A cookie store of the HTTP client itself knows no such bounds.
+    #[cfg(feature = "cookies")]
+    pub fn cookies(mut self, store: Arc<dyn reqwest::cookie::CookieStore>) -> Self {
+        self.cookies = Some(store);
         self
     }
 
@@ -128,33 +294,85 @@ impl Builder {
     /// The source. It connects when it is first polled.
     ///
     /// # Errors
-    /// [`BuildError`] if the URL or a header is not valid, or the default client cannot be built.
+    /// [`BuildError`] if the URL, a header or an option is not valid, or the default client cannot be
+    /// built.
     pub fn build(self) -> Result<EventSource, BuildError> {
-        if let Some(reason) = self.invalid_header {
-            return Err(BuildError::Header { reason });
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
         }
         let url = Url::parse(&self.url).map_err(BuildError::Url)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(BuildError::Scheme { scheme: url.scheme().to_owned() });
         }
-        let client = match self.client {
-            Some(client) => client,
-            None => default_client(&url).map_err(BuildError::Client)?,
-        };
         let mut config = match self.profile {
             Profile::Strict => Config::strict(),
             Profile::Resilient => Config::resilient(),
         };
+        if let Some(origin) = self.origin {
+            let asks = self.preflights_last_event_id;
+            config.cors = Some(Cors {
+                origin: parsed_origin(origin)?.into(),
+                preflights_last_event_id: asks.unwrap_or(self.profile == Profile::Strict),
+            });
+        }
+        if self.idle_timeout == Some(Some(Duration::ZERO)) {
+            return Err(BuildError::IdleTimeout);
+        }
         config.reconnect = self.policy.unwrap_or(config.reconnect);
+        config.reconnect.reconnection_time =
+            self.reconnection_time.unwrap_or(config.reconnect.reconnection_time);
+        config.idle_timeout = self.idle_timeout.unwrap_or(config.idle_timeout);
         config.reconnect_url = self.reconnect_url;
+        config.redirects_max = self.redirects_max.unwrap_or(config.redirects_max);
+        config.headers_cross_origins = self.headers_cross_origins;
+        config.with_credentials = self.with_credentials;
+        config.commit = self.commit;
+        config.calls_vary = self.hook.is_some();
         config.limits = self.limits;
         config.last_event_id = self.last_event_id;
-        Ok(EventSource::start(url, config, Transport::new(client, self.headers)))
+        let client = match self.client {
+            Some(client) => client,
+            None => default_client(&url).map_err(BuildError::Client)?,
+        };
+        let transport = Transport::new(client);
+        #[cfg(feature = "cookies")]
+        let transport = transport.with_cookies(self.cookies);
+        let template = Request {
+            method: self.method,
+            url,
+            headers: self.headers,
+            body: self.body,
+            replay: self.replay,
+        };
+        Ok(EventSource::start(config, template, transport, self.hook))
     }
 
     /// Keeps the first reason.
-    fn refuse_header(&mut self, reason: String) {
-        self.invalid_header.get_or_insert(reason);
+    fn refuse_header(&mut self, reason: impl Into<String>) {
+        self.mistake.get_or_insert_with(|| BuildError::Header { reason: reason.into() });
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("url", &self.url)
+            .field("method", &self.method)
+            .field("profile", &self.profile)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The origin as it is serialised.
+fn parsed_origin(origin: String) -> Result<String, BuildError> {
+    if origin == "null" {
+        return Ok(origin);
+    }
+    match Url::parse(&origin) {
+        Ok(url) if url.origin().is_tuple() && url.path() == "/" && url.query().is_none() => {
+            Ok(url.origin().ascii_serialization())
+        }
+        _ => Err(BuildError::Origin { origin }),
     }
 }
 
@@ -177,6 +395,20 @@ pub enum BuildError {
         /// Which, and why.
         reason: String,
     },
+    /// The origin is not one. The caller is at fault.
+    #[error("{origin:?} is not an origin such as https://example.com, or null")]
+    Origin {
+        /// The text it has.
+        origin: String,
+    },
+    /// An idle timeout of zero would end every connection at once. The caller is at fault; for no
+    /// timeout, give `None`.
+    #[error("the idle timeout is zero; for none, leave it out")]
+    IdleTimeout,
+    /// The runtime of a [blocking source](crate::blocking::EventSource) could not be started.
+    #[cfg(feature = "blocking")]
+    #[error("the source cannot wait here: {0}")]
+    Runtime(#[source] std::io::Error),
     /// The default HTTP client could not be built, because of the environment. Bring one with
     /// [`Builder::client`].
     #[error("the HTTP client could not be built: {0}")]

@@ -11,53 +11,80 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
-use reqwest::Response;
-use tidings_proto::EventId;
-use tidings_proto::source::{Config, Output, ReadyState, ResponseHead, Source};
-use tokio::time::{Instant, Sleep, sleep};
+use http_body::Body;
+use tidings_proto::source::{self, Call, Cause, Config, Finality, Output, ResponseHead, Source};
+use tidings_proto::{Event, EventId};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::{Instrument, Span};
 use url::Url;
 
+use crate::handle::Shared;
+use crate::request::Hook;
 use crate::transport::{self, Transport};
-use crate::{BuildError, Builder, Disconnection, Error, Message, NetworkError, Opening, Update};
+use crate::{
+    Attempt, BuildError, Builder, Disconnection, Dispatch, Error, Handle, HookError, HookFailure,
+    Message, NetworkError, Previous, ReadyState, Request, Response, ResumeToken, Update,
+};
 
 /// Follows an event stream: a [`Stream`] of [`Update`]s that reconnects and resumes by itself.
 ///
-/// The stream ends after an `Err`, which says why the source is closed for good, or after
-/// [`EventSource::close`]. It does its work while it is polled, within a tokio runtime. Dropping a
+/// The stream ends after an `Err`, which says why the source is closed for good; after
+/// [`EventSource::close`]; and after the clean end of a response that is not asked for again, such as
+/// that to a POST. The source does its work while it is polled, within a tokio runtime: by whoever
+/// reads the stream, or by [`EventSource::run`], for programs that use listeners alone. Dropping a
 /// future that waits for the next update loses nothing; dropping the source closes its connection
 /// at once.
+///
+/// Listeners are added with [`EventSource::handle`], which has the rest of the browsers' members.
+/// They are called while the source is polled, before the stream yields the same update.
 ///
 /// Memory: what the decoder's [`Limits`](crate::Limits) allow for one event, and one chunk as the
 /// HTTP client read it. Nothing is queued for a slow reader.
 pub struct EventSource {
-    url: Url,
     source: Source,
     transport: Transport,
+    /// What every attempt begins with.
+    template: Request,
+    hook: Option<Hook>,
+    shared: Arc<Shared>,
     io: Io,
+    /// Rings at the machine's deadline or before it.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// When the machine's time began.
     start: Instant,
-    /// The response that is about to be told as open.
-    opening: Option<Opening>,
+    /// Of the attempt under way.
+    span: Span,
+    /// What the attempt under way sends.
+    call: Request,
+    /// The head of the attempt's response.
+    response: Option<Response>,
     /// The origin of the present connection.
     origin: Arc<str>,
     /// What the network said, until the machine's account of it is delivered.
     network: Option<NetworkError>,
+    /// What the hook said, until the machine's account of it is delivered.
+    hook_failure: Option<HookFailure>,
     /// What the server said with its refusal, until the machine's account of it is delivered.
     refusal: Vec<u8>,
+    /// What became of the attempt before, for the hook.
+    previous: Option<Previous>,
+    /// Whether the stream has ended.
+    is_done: bool,
 }
 
 /// What the source waits for.
 enum Io {
     Idle,
-    Requesting(BoxFuture<'static, Result<Response, reqwest::Error>>),
+    Preparing(BoxFuture<'static, Result<Request, HookError>>),
+    Requesting(BoxFuture<'static, Result<reqwest::Response, reqwest::Error>>),
     Reading {
-        body: BoxStream<'static, Result<Bytes, reqwest::Error>>,
+        body: reqwest::Body,
         chunk: Bytes,
+        /// When the chunk came: one look at the clock for all its events.
+        at: Duration,
     },
     /// Closed for good, and about to say so.
     Refused(BoxFuture<'static, Vec<u8>>),
-    Sleeping(Pin<Box<Sleep>>),
 }
 
 impl EventSource {
@@ -74,34 +101,56 @@ impl EventSource {
         Builder::new(url.as_ref().to_owned())
     }
 
-    pub(crate) fn start(url: Url, config: Config, transport: Transport) -> Self {
+    pub(crate) fn start(
+        config: Config,
+        template: Request,
+        transport: Transport,
+        hook: Option<Hook>,
+    ) -> Self {
+        let target = transport::target(&template.url);
+        let shared = Shared::new(template.url.clone(), config.with_credentials);
         Self {
-            source: Source::new(url.as_str(), config, rand::random()),
-            origin: origin(&url),
-            url,
+            origin: Arc::clone(&target.origin),
+            source: Source::new(target, config, rand::random()),
             transport,
+            call: template.clone(),
+            template,
+            hook,
+            shared,
             io: Io::Idle,
+            alarm: None,
             start: Instant::now(),
-            opening: None,
+            span: Span::none(),
+            response: None,
             network: None,
+            hook_failure: None,
             refusal: Vec::new(),
+            previous: None,
+            is_done: false,
         }
     }
 
     /// The URL that the source was created with. Redirects do not change it.
     #[must_use]
-    pub const fn url(&self) -> &Url {
-        &self.url
+    pub fn url(&self) -> &Url {
+        self.shared.url()
+    }
+
+    /// Whether cookies and the credentials of URLs go to other origins, too.
+    #[must_use]
+    pub fn with_credentials(&self) -> bool {
+        self.shared.with_credentials()
     }
 
     /// Whether the source is connecting, open, or closed for good.
     #[must_use]
-    pub const fn ready_state(&self) -> ReadyState {
-        self.source.ready_state()
+    pub fn ready_state(&self) -> ReadyState {
+        self.shared.ready_state()
     }
 
     /// The id that the next connection resumes after: that of the last event received, or of a
-    /// block of the stream that only moved the id.
+    /// block of the stream that only moved the id. With
+    /// [`Commit::Acknowledged`](crate::Commit::Acknowledged), of the last that was acknowledged.
     #[must_use]
     pub const fn last_event_id(&self) -> &EventId {
         self.source.last_event_id()
@@ -113,15 +162,96 @@ impl EventSource {
         self.source.reconnection_time()
     }
 
+    /// The place that has been reached, to be stored and given to
+    /// [`Builder::resume`](crate::Builder::resume) of another source.
+    #[must_use]
+    pub fn resume_token(&self) -> ResumeToken {
+        ResumeToken::new(self.last_event_id().clone(), self.reconnection_time())
+    }
+
+    /// Takes a message, and all before it, for done with: with
+    /// [`Commit::Acknowledged`](crate::Commit::Acknowledged), a reconnect resumes after it. A message
+    /// before one that is acknowledged already changes nothing.
+    pub fn acknowledge(&mut self, message: &Message) {
+        self.source.acknowledge(message.number, &message.last_event_id);
+    }
+
+    /// Leaves the connection, if there is one, and connects again without waiting: of use when the
+    /// network has changed.
+    pub fn reconnect(&mut self) {
+        self.source.reconnect(self.now());
+    }
+
+    /// A handle to add listeners and to close the source from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(&self.shared))
+    }
+
     /// Closes the source for good and its connection at once. Nothing is delivered after it, not
     /// even what has already been received. Closing twice does nothing.
     pub fn close(&mut self) {
         self.source.close();
+        self.shared.set_ready_state(ReadyState::Closed);
         self.io = Io::Idle;
+        self.alarm = None;
+        self.is_done = true;
+    }
+
+    /// Follows the stream for its listeners alone, until the source is closed. Spawn it on the
+    /// runtime, or await it among other things; dropping it closes the source.
+    ///
+    /// ```no_run
+    /// use tidings_client::EventSource;
+    ///
+    /// # async fn follow() -> Result<(), tidings_client::BuildError> {
+    /// let source = EventSource::new("https://example.com/events")?;
+    /// let handle = source.handle();
+    /// handle.on_message(|message| println!("{}", message.data));
+    /// let running = tokio::spawn(source.run());
+    /// // Later, from anywhere:
+    /// handle.close();
+    /// # let _ = running.await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Why the source is closed for good, unless by [`Handle::close`] or the clean end of a response
+    /// that is not asked for again.
+    pub async fn run(mut self) -> Result<(), Error> {
+        while let Some(update) = self.next().await {
+            update?;
+        }
+        Ok(())
     }
 
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// The next message of the chunk in hand, if that is what comes next: the short way of most
+    /// updates, without which the bench of clients counts a quarter more for an event.
+    #[inline]
+    fn next_message(&mut self) -> Option<Message> {
+        let Io::Reading { chunk, at, .. } = &mut self.io else { return None };
+        if !chunk.has_remaining() {
+            return None;
+        }
+        let at = *at;
+        take_bytes(&mut self.source, chunk, at);
+        let event = self.source.poll_message()?;
+        Some(self.message(event))
+    }
+
+    fn message(&self, event: Event) -> Message {
+        Message {
+            event_type: event.event_type,
+            data: event.data,
+            last_event_id: event.last_event_id,
+            origin: Arc::clone(&self.origin),
+            number: self.source.messages(),
+        }
     }
 
     /// Makes progress until there is an update, the end, or something to wait for.
@@ -131,123 +261,302 @@ impl EventSource {
                 self.refusal = ready!(body.as_mut().poll(context));
                 self.io = Io::Idle;
             }
-            while let Some(output) = self.source.poll_output() {
-                if let Some(item) = self.item(output) {
-                    return Poll::Ready(Some(item));
+            if let Some(output) = self.source.poll_output() {
+                match self.item(output) {
+                    Some(item) => return Poll::Ready(Some(item)),
+                    None => continue,
                 }
             }
-            if let Some(request) = self.source.poll_request() {
-                tracing::debug!(url = %request.url, "connecting");
-                self.io = Io::Requesting(self.transport.send(&request));
+            if self.source.ready_state() == ReadyState::Closed {
+                return Poll::Ready(None);
+            }
+            if let Some(attempt) = self.source.poll_attempt() {
+                self.prepare(attempt);
+                continue;
+            }
+            if let Io::Reading { chunk, at, .. } = &mut self.io
+                && chunk.has_remaining()
+            {
+                let at = *at;
+                take_bytes(&mut self.source, chunk, at);
                 continue;
             }
             let now = self.now();
+            if let Some(request) = self.source.poll_request(now) {
+                self.send(&request);
+                continue;
+            }
             match &mut self.io {
-                Io::Requesting(response) => {
-                    let response = ready!(response.as_mut().poll(context));
-                    self.io = Io::Idle;
-                    self.handle_response(now, response);
-                }
-                Io::Reading { chunk, .. } if chunk.has_remaining() => {
-                    let mut rest = &chunk[..];
-                    self.source.handle_bytes(now, &mut rest);
-                    let taken = chunk.len() - rest.len();
-                    chunk.advance(taken);
-                }
-                Io::Reading { body, chunk } => match ready!(body.poll_next_unpin(context)) {
-                    Some(Ok(bytes)) => *chunk = bytes,
-                    Some(Err(error)) => self.handle_error(now, error),
-                    None => {
+                Io::Preparing(call) => {
+                    if let Poll::Ready(call) = call.as_mut().poll(context) {
                         self.io = Io::Idle;
-                        self.source.handle_end(now);
+                        self.handle_call(now, call);
+                        continue;
                     }
-                },
-                Io::Sleeping(sleep) => {
-                    ready!(sleep.as_mut().poll(context));
-                    self.io = Io::Idle;
-                    self.source.handle_timeout(now);
                 }
-                Io::Idle | Io::Refused(_) => match self.source.poll_deadline() {
-                    Some(deadline) => {
-                        self.io = Io::Sleeping(Box::pin(sleep(deadline.saturating_sub(now))));
+                Io::Requesting(response) => {
+                    if let Poll::Ready(response) = response.as_mut().poll(context) {
+                        self.io = Io::Idle;
+                        self.handle_response(now, response);
+                        continue;
                     }
-                    // Neither a request nor a deadline nor a connection: it is closed.
-                    None => return Poll::Ready(None),
-                },
+                }
+                Io::Reading { body, chunk, at } => {
+                    if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+                        match frame {
+                            Some(Ok(frame)) => {
+                                *chunk = frame.into_data().unwrap_or_default();
+                                *at = now;
+                            }
+                            Some(Err(error)) => self.handle_error(now, error),
+                            None => {
+                                self.io = Io::Idle;
+                                self.source.handle_end(now);
+                            }
+                        }
+                        continue;
+                    }
+                }
+                Io::Idle | Io::Refused(_) => {}
+            }
+            ready!(self.poll_alarm(context, now));
+        }
+    }
+
+    /// Wakes the machine at its deadline.
+    fn poll_alarm(&mut self, context: &mut Context<'_>, now: Duration) -> Poll<()> {
+        let Some(deadline) = self.source.poll_deadline() else {
+            self.alarm = None;
+            return Poll::Pending;
+        };
+        if deadline <= now {
+            self.alarm = None;
+            self.source.handle_timeout(now);
+            return Poll::Ready(());
+        }
+        let Some(deadline) = self.start.checked_add(deadline) else {
+            // It is past the end of the clock.
+            self.alarm = None;
+            return Poll::Pending;
+        };
+        // A deadline that was put off while the alarm was set is looked at when it rings: each piece
+        // of the stream puts it off, and to set it anew each time would cost more than the piece.
+        let alarm = match &mut self.alarm {
+            Some(alarm) if alarm.deadline() <= deadline => alarm,
+            _ => self.alarm.insert(Box::pin(sleep_until(deadline))),
+        };
+        ready!(alarm.as_mut().poll(context));
+        self.alarm = None;
+        Poll::Ready(())
+    }
+
+    /// Asks the hook, if there is one, what the attempt is to send.
+    fn prepare(&mut self, attempt: source::Attempt) {
+        self.span = tracing::debug_span!(
+            "attempt",
+            number = attempt.number,
+            url = %public(self.url()),
+        );
+        let mut request = self.template.clone();
+        for name in self.template.headers.keys() {
+            if !attempt.carries(name.as_str()) {
+                request.headers.remove(name);
+            }
+        }
+        // A driver's own targets are parsed URLs.
+        request.url = Url::parse(&attempt.target.url).unwrap_or(request.url);
+        for (name, value) in attempt.headers() {
+            if let Ok(value) = http::HeaderValue::from_bytes(value) {
+                request.headers.entry(name).or_insert(value);
+            }
+        }
+        self.response = None;
+        let Some(hook) = &mut self.hook else {
+            return self.handle_call(self.now(), Ok(request));
+        };
+        let asked = Attempt {
+            number: attempt.number,
+            failures: attempt.failures,
+            last_event_id: self.source.last_event_id().clone(),
+            crossed_origin: attempt.crossed_origin,
+            previous: self.previous.take(),
+            request,
+        };
+        self.io = Io::Preparing(Box::pin(hook(asked).instrument(self.span.clone())));
+    }
+
+    fn handle_call(&mut self, now: Duration, call: Result<Request, HookError>) {
+        let call = call.and_then(|call| match call.url.scheme() {
+            "http" | "https" => Ok(call),
+            scheme => Err(HookError::stop(format!("the URL must be http or https, not {scheme}"))),
+        });
+        match call {
+            Ok(call) => {
+                let headers = transport::pairs(&call.headers);
+                self.source.handle_call(
+                    now,
+                    Call {
+                        target: transport::target(&call.url),
+                        method: call.method.as_str(),
+                        headers: &headers,
+                        replays: call.replay,
+                    },
+                );
+                drop(headers);
+                self.call = call;
+            }
+            Err(HookError { reason, is_final }) => {
+                tracing::debug!(parent: &self.span, %reason, is_final, "not prepared");
+                self.hook_failure = Some(HookFailure(reason.into()));
+                self.source.handle_call_error(now, is_final);
             }
         }
     }
 
-    fn handle_response(&mut self, now: Duration, response: Result<Response, reqwest::Error>) {
+    fn send(&mut self, request: &source::Request) {
+        let is_preflight = request.preflight.is_some();
+        tracing::debug!(parent: &self.span, method = %request.method, is_preflight, "requesting");
+        let response = self.transport.send(&self.call, request);
+        self.io = Io::Requesting(Box::pin(response.instrument(self.span.clone())));
+    }
+
+    fn handle_response(
+        &mut self,
+        now: Duration,
+        response: Result<reqwest::Response, reqwest::Error>,
+    ) {
         let response = match response {
             Ok(response) => response,
             Err(error) => return self.handle_error(now, error),
         };
-        match transport::redirect(&response) {
-            Some(Ok(redirect)) => {
-                tracing::debug!(status = redirect.status, url = %redirect.url, "redirected");
-                return self.source.handle_redirect(now, redirect);
-            }
-            Some(Err(error)) => return self.source.handle_redirect_error(now, error),
-            None => {}
-        }
-        let mut head = ResponseHead::new(response.status().as_u16());
-        let content_type = transport::content_type(response.headers());
-        head.content_type = content_type.as_deref();
+        let status = response.status();
+        tracing::debug!(parent: &self.span, status = status.as_u16(), "response");
+        let headers = transport::pairs(response.headers());
+        let mut head = ResponseHead::new(status.as_u16(), &headers);
         head.retry_after = transport::retry_after(response.headers(), SystemTime::now());
+        head.location = transport::location(&response);
         self.source.handle_response(now, head);
-        let is_refusal = response.status().is_client_error() || response.status().is_server_error();
-        if self.source.ready_state() == ReadyState::Closed && is_refusal {
-            self.io = Io::Refused(transport::refusal_body(response));
-        } else if self.source.ready_state() == ReadyState::Open {
-            self.origin = origin(response.url());
-            self.opening =
-                Some(Opening { url: response.url().clone(), headers: response.headers().clone() });
-            self.io = Io::Reading { body: response.bytes_stream().boxed(), chunk: Bytes::new() };
+        drop(headers);
+        self.response = Some(Response {
+            status,
+            url: response.url().clone(),
+            headers: response.headers().clone(),
+        });
+        let is_refusal = status.is_client_error() || status.is_server_error();
+        match self.source.ready_state() {
+            ReadyState::Open => {
+                self.origin = response.url().origin().ascii_serialization().into();
+                let body = http::Response::from(response).into_body();
+                self.io = Io::Reading { body, chunk: Bytes::new(), at: now };
+            }
+            ReadyState::Closed if is_refusal => {
+                self.io = Io::Refused(transport::refusal_body(response));
+            }
+            _ => {}
         }
     }
 
     fn handle_error(&mut self, now: Duration, error: reqwest::Error) {
         self.io = Io::Idle;
+        let is_connect = error.is_connect();
         self.network = Some(error.into());
-        self.source.handle_error(now);
+        if is_connect {
+            self.source.handle_connect_error(now);
+        } else {
+            self.source.handle_error(now);
+        }
     }
 
     /// What an output of the machine means to the user.
     fn item(&mut self, output: Output) -> Option<Result<Update, Error>> {
         Some(Ok(match output {
-            Output::Open => Update::Open(self.opening.take()?),
-            Output::Message(event) => Update::Message(Message {
-                event_type: event.event_type,
-                data: event.data,
-                last_event_id: event.last_event_id,
-                origin: Arc::clone(&self.origin),
-            }),
+            Output::Message(event) => Update::Message(self.message(event)),
+            Output::Open => Update::Open(Box::new(self.response.clone()?)),
             Output::Comment(text) => Update::Comment(text),
             Output::Retry(time) => Update::Retry(time),
             Output::UnsendableId(id) => {
-                tracing::warn!(%id, "the last event id cannot be sent as a header");
+                tracing::warn!(parent: &self.span, %id, "the last event id cannot be sent as a header");
                 Update::UnsendableId(id)
             }
             Output::Disconnected { cause, delay } => {
                 // The machine may have given up a connection that still stands.
                 self.io = Io::Idle;
-                let network = self.network.take();
-                let disconnection = Disconnection { cause, network, delay };
-                tracing::debug!(reason = %disconnection, ?delay, "disconnected");
-                Update::Disconnected(disconnection)
+                let (network, response) = (self.network.take(), self.response.take());
+                let hook = self.hook_failure.take();
+                if self.hook.is_some() {
+                    self.previous = Some(Previous {
+                        cause: cause.clone(),
+                        network: network.clone(),
+                        response: response.clone(),
+                    });
+                }
+                let disconnection = Disconnection { cause, network, hook, response, delay };
+                tracing::debug!(parent: &self.span, "{disconnection}");
+                Update::Disconnected(Box::new(disconnection))
             }
-            Output::Failed { cause, retries } => {
+            Output::Failed { cause, finality } => {
                 self.io = Io::Idle;
-                let network = self.network.take();
-                return Some(Err(match retries {
-                    Some(retries) => Error::RetriesExhausted { retries, cause, network },
-                    None => Error::Failed { cause, body: std::mem::take(&mut self.refusal) },
-                }));
+                if cause == Cause::Ended && finality == Finality::NotReplayed {
+                    tracing::debug!(parent: &self.span, "the answer has ended");
+                    self.is_done = true;
+                    self.shared.set_ready_state(ReadyState::Closed);
+                    self.shared.listeners.dispatch(Dispatch::Ended);
+                    return None;
+                }
+                let error = self.error(cause, finality);
+                tracing::debug!(parent: &self.span, %error, "closed");
+                return Some(Err(error));
             }
             // The machine has learnt to tell something that has no update yet.
             _ => return None,
         }))
+    }
+
+    fn error(&mut self, cause: Cause, finality: Finality) -> Error {
+        let (network, body) = (self.network.take(), std::mem::take(&mut self.refusal));
+        match (finality, self.hook_failure.take()) {
+            (Finality::Futile, _) => Error::Futile { cause },
+            (Finality::RetriesExhausted { retries }, _) => {
+                Error::RetriesExhausted { retries, cause, network }
+            }
+            (Finality::NotReplayed, _) => Error::NotReplayed { cause, network, body },
+            (_, Some(failure)) => Error::NotPrepared(failure),
+            (_, None) => Error::Refused { cause, body },
+        }
+    }
+
+    /// Does what handles have wished for.
+    fn follow_wishes(&mut self) {
+        let wishes = self.shared.wishes();
+        if !wishes.take_new() {
+            return;
+        }
+        if let Some((number, id)) = wishes.take_acknowledged() {
+            self.source.acknowledge(number, &id);
+        }
+        let (is_closed, is_reconnect) = (wishes.is_closed(), wishes.take_reconnect());
+        if is_closed {
+            self.close();
+        } else if is_reconnect {
+            self.reconnect();
+        }
+    }
+
+    /// Tells the listeners, once the ready state is what they may expect.
+    fn dispatch(&self, item: &Result<Update, Error>) {
+        let (ready_state, dispatch) = match item {
+            Ok(Update::Message(message)) => {
+                return self.shared.listeners.dispatch(Dispatch::Message(message));
+            }
+            Ok(Update::Open(response)) => (ReadyState::Open, Dispatch::Open(response)),
+            Ok(Update::Disconnected(disconnection)) => {
+                (ReadyState::Connecting, Dispatch::Disconnected(disconnection))
+            }
+            Err(error) => (ReadyState::Closed, Dispatch::Failed(error)),
+            Ok(_) => return,
+        };
+        self.shared.set_ready_state(ready_state);
+        self.shared.listeners.dispatch(dispatch);
     }
 }
 
@@ -258,27 +567,68 @@ impl Stream for EventSource {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Update, Error>>> {
-        self.poll_update(context)
+        loop {
+            self.follow_wishes();
+            if self.is_done {
+                return Poll::Ready(None);
+            }
+            if let Some(message) = self.next_message() {
+                self.shared.listeners.dispatch(Dispatch::Message(&message));
+                return Poll::Ready(Some(Ok(Update::Message(message))));
+            }
+            match self.poll_update(context) {
+                Poll::Ready(Some(item)) => {
+                    self.is_done = item.is_err();
+                    self.dispatch(&item);
+                    return Poll::Ready(Some(item));
+                }
+                Poll::Ready(None) => self.is_done = true,
+                Poll::Pending => {
+                    let wishes = self.shared.wishes();
+                    wishes.register(context.waker());
+                    if !wishes.are_new() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
     }
 }
 
 impl FusedStream for EventSource {
     fn is_terminated(&self) -> bool {
-        // The error that says why is still to be delivered while the machine is already closed.
-        self.ready_state() == ReadyState::Closed && !self.source.has_output()
+        self.is_done
+    }
+}
+
+/// The listeners go with the source, and what they hold with them.
+impl Drop for EventSource {
+    fn drop(&mut self) {
+        self.shared.set_ready_state(ReadyState::Closed);
+        self.shared.listeners.clear();
     }
 }
 
 impl fmt::Debug for EventSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventSource")
-            .field("url", &self.url.as_str())
+            .field("url", &public(self.url()))
             .field("ready_state", &self.ready_state())
             .field("last_event_id", self.last_event_id())
             .finish_non_exhaustive()
     }
 }
 
-fn origin(url: &Url) -> Arc<str> {
-    url.origin().ascii_serialization().into()
+/// Hands the machine what it needs of the chunk for its next output.
+#[inline]
+fn take_bytes(source: &mut Source, chunk: &mut Bytes, at: Duration) {
+    let mut rest = &chunk[..];
+    source.handle_bytes(at, &mut rest);
+    let taken = chunk.len() - rest.len();
+    chunk.advance(taken);
+}
+
+/// The URL without what may be a secret: user name, password and query.
+fn public(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

@@ -38,7 +38,8 @@ async fn disconnected(source: &mut EventSource) -> (Cause, Duration) {
     match next(source).await {
         Update::Disconnected(disconnection) => {
             assert_eq!(source.ready_state(), ReadyState::Connecting);
-            assert_eq!(disconnection.network.is_some(), disconnection.cause == Cause::Network);
+            let of_network = matches!(disconnection.cause, Cause::Network | Cause::Unreachable);
+            assert_eq!(disconnection.network.is_some(), of_network);
             (disconnection.cause, disconnection.delay)
         }
         update => panic!("{update:?} is not a disconnection"),
@@ -214,7 +215,7 @@ async fn a_refusal_hands_over_what_the_server_says() {
             exchange
         };
         let (error, _open) = both(failed(&mut source), server).await;
-        let Error::Failed { body, .. } = error else { panic!("{error:?}") };
+        let Error::Refused { body, .. } = error else { panic!("{error:?}") };
         assert_eq!(str::from_utf8(&body).unwrap(), told);
     }
 }
@@ -228,7 +229,10 @@ async fn the_wrong_type_stops_it() {
         peer.accept().await.answer(200, "content-type: text/html\r\n", "data: x\n\n").await;
     };
     let (error, ()) = both(failed(&mut source), server).await;
-    assert_eq!(error.to_string(), "the response is text/html, not text/event-stream");
+    assert_eq!(
+        error.to_string(),
+        "the response is text/html, not text/event-stream; this is final"
+    );
 }
 
 #[tokio::test]
@@ -264,7 +268,7 @@ async fn the_budget_ends_it_with_the_last_reason() {
     let error = failed(&mut source).await;
     assert!(error.is_retryable());
     let text = error.to_string();
-    assert!(text.starts_with("gave up after 1 failed attempts, the last because "), "{text}");
+    assert!(text.starts_with("gave up after 2 attempts: the server cannot be reached: "), "{text}");
     assert!(text.contains("refused"), "{text}");
 }
 
@@ -493,7 +497,10 @@ fn what_cannot_be_requested_is_refused() {
     };
     assert_eq!(refused("a b", "c"), "a header name is not one");
     assert_eq!(refused("a", "b\n"), "the value of a has a character no header can carry");
-    assert_eq!(refused("Last-Event-ID", "1"), "last-event-id is set by the source itself");
+    assert_eq!(
+        refused("Last-Event-ID", "1"),
+        "last-event-id is set by the source itself: give it with last_event_id"
+    );
 }
 
 #[test]

@@ -25,7 +25,7 @@ async fn follow() -> String {
     let mut source = EventSource::new(peer.url("/").replace("http:", "https:")).unwrap();
     match soon(source.next()).await {
         Some(Ok(Update::Disconnected(disconnection))) => {
-            assert_eq!(disconnection.cause, Cause::Network);
+            assert_eq!(disconnection.cause, Cause::Unreachable);
             disconnection.to_string()
         }
         update => panic!("{update:?}"),

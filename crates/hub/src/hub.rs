@@ -6,7 +6,7 @@ use tidings_server::{fanout::Fanout, log::SharedLog};
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
-use crate::{access::Access, config::Config, metrics::Metrics};
+use crate::{access::Access, config::Config, metrics::Metrics, under_way::UnderWay};
 
 /// A handle on what all requests share.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) base: Url,
     /// A permit for each byte of the publishes under way.
     pub(crate) publishing: Arc<Semaphore>,
+    /// The idempotency keys of the publishes under way.
+    pub(crate) under_way: UnderWay,
     /// A permit for each open stream.
     pub(crate) streams: Arc<Semaphore>,
     /// True once the hub is to leave.
@@ -34,6 +36,7 @@ impl Hub {
             metrics: Metrics::new(&log, &fanout),
             access: Access::new(&config),
             publishing: Arc::new(Semaphore::new(config.limits.publishing_bytes_max)),
+            under_way: UnderWay::default(),
             streams: Arc::new(Semaphore::new(config.limits.subscribers_max)),
             leaving: watch::Sender::new(false),
             config,

@@ -31,3 +31,4 @@ pub mod serve;
 mod slow_write;
 pub mod store;
 mod supervisor;
+mod under_way;

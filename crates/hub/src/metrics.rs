@@ -14,7 +14,11 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use tidings_server::{fanout::Fanout, log::SharedLog, subscription::GapReason};
+use tidings_server::{
+    fanout::Fanout,
+    log::{Appended, SharedLog},
+    subscription::GapReason,
+};
 
 type Outcome = [(&'static str, &'static str); 1];
 
@@ -25,6 +29,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: Counter,
     publishes: Family<Outcome, Counter>,
     appended: Counter,
+    repeated: Counter,
     append_seconds: Histogram,
 }
 
@@ -44,6 +49,7 @@ impl Metrics {
         let connections_refused = Counter::default();
         let publishes = Family::default();
         let appended = Counter::default();
+        let repeated = Counter::default();
         let append_seconds = Histogram::new(Self::APPEND_BUCKETS_S);
         registry.register("connections", "Open connections", connections.clone());
         registry.register(
@@ -57,6 +63,11 @@ impl Metrics {
             publishes.clone(),
         );
         registry.register("events_appended", "Events that the log took", appended.clone());
+        registry.register(
+            "events_repeated",
+            "Events not published again, as their idempotency key was known",
+            repeated.clone(),
+        );
         registry.register_with_unit(
             "append",
             "How long the log took to make a publish durable",
@@ -64,7 +75,15 @@ impl Metrics {
             append_seconds.clone(),
         );
         registry.register_collector(Box::new(Live { log: log.clone(), fanout: fanout.clone() }));
-        Self { registry, connections, connections_refused, publishes, appended, append_seconds }
+        Self {
+            registry,
+            connections,
+            connections_refused,
+            publishes,
+            appended,
+            repeated,
+            append_seconds,
+        }
     }
 
     /// Counts a publish request.
@@ -72,10 +91,16 @@ impl Metrics {
         self.publishes.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// Counts events that the log took.
-    pub(crate) fn appended(&self, events: usize, took: Duration) {
-        self.appended.inc_by(events as u64);
-        self.append_seconds.observe(took.as_secs_f64());
+    /// Counts what the log took of a publish.
+    pub(crate) fn appended(&self, appended: &Appended, took: Duration) {
+        let repeated = appended.records.iter().filter(|taken| taken.is_repeated()).count();
+        let new = appended.records.len() - repeated;
+        self.appended.inc_by(new as u64);
+        self.repeated.inc_by(repeated as u64);
+        // A mere repetition waits for no disk.
+        if new > 0 {
+            self.append_seconds.observe(took.as_secs_f64());
+        }
     }
 
     /// All metrics as text.

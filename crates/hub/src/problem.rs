@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Malformed,
     UnknownField,
     InvalidField,
+    KeyReused,
+    KeyUnderWay,
     BodyTooLarge,
     BodyTimeout,
     ContentType,
@@ -37,10 +39,12 @@ struct Entry {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Malformed,
         Self::UnknownField,
         Self::InvalidField,
+        Self::KeyReused,
+        Self::KeyUnderWay,
         Self::BodyTooLarge,
         Self::BodyTimeout,
         Self::ContentType,
@@ -80,6 +84,23 @@ impl Kind {
                 "`field` names it and `rule` says what holds for it. In a batch, `line` is the \
                  line of the body, counted from 1. Nothing was changed: of a batch, no event was \
                  published.",
+            ),
+            Self::KeyReused => (
+                "idempotency-key-reused",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The idempotency key was used for another event",
+                "An idempotency key stands for one event: with it, only the same data, topics, \
+                 event type, id, reconnection time and privacy may be sent again. Give every \
+                 event a key of its own. In a batch, `line` is the line of the body, counted from \
+                 1. Nothing was changed: of a batch, no event was published.",
+            ),
+            Self::KeyUnderWay => (
+                "idempotency-key-under-way",
+                StatusCode::CONFLICT,
+                "A publish with this idempotency key is under way",
+                "The hub is still handling a request with the same idempotency key. Nothing was \
+                 changed by this one; send it again after the time in Retry-After to learn what \
+                 became of the event. In a batch, `line` is the line of the body, counted from 1.",
             ),
             Self::BodyTooLarge => (
                 "body-too-large",
@@ -174,7 +195,7 @@ impl Kind {
                 "It is not known whether the events were published",
                 "The log did not say in time whether it took the events. They may be published, \
                  now or later, all of them or none. Publishing them again may publish them \
-                 twice.",
+                 twice, unless they have idempotency keys: then it is safe.",
             ),
         };
         Entry { slug, status, title, explanation }
@@ -252,6 +273,7 @@ impl From<AppendError> for Problem {
             AppendError::Latched { .. } => (Kind::LogAway, Some(RETRY)),
             AppendError::Closed => (Kind::Leaving, Some(RETRY)),
             AppendError::TooLarge { .. } => (Kind::BodyTooLarge, None),
+            AppendError::KeyReused { .. } => (Kind::KeyReused, None),
             // An outcome of a kind that this version does not know is not known either.
             _ => (Kind::OutcomeUnknown, None),
         };
@@ -340,6 +362,7 @@ mod tests {
             (AppendError::Closed, 503, true),
             (AppendError::Unknown { cause }, 504, false),
             (AppendError::TooLarge { bytes: 2, bytes_max: 1 }, 413, false),
+            (AppendError::KeyReused { record: 0 }, 422, false),
         ] {
             let problem = Problem::from(error);
             assert!(!problem.detail.contains("secret"));

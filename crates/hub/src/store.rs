@@ -15,10 +15,14 @@ use crate::{
 /// [`OpenError`] says what is wrong with the directory; it is the operator's to mend.
 pub async fn open(config: &Config) -> Result<SharedLog, OpenError> {
     match &config.store {
-        Store::Memory => Ok(Arc::new(MemoryLog::new(config.retention, rand::random()))),
+        Store::Memory => {
+            let log = MemoryLog::new(config.retention, rand::random());
+            Ok(Arc::new(log.with_key_window(config.key_window)))
+        }
         Store::Disk { dir, durability, new_epoch } => {
             let mut options = disk::Options::new(dir);
             options.retention = config.retention;
+            options.key_window = config.key_window;
             options.durability = *durability;
             options.new_epoch = *new_epoch;
             let opening = tokio::task::spawn_blocking(|| DiskLog::open(options));

@@ -5,7 +5,7 @@ use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tidings_hub::disk::{DiskLog, Options};
-use tidings_server::log::{Retention, SharedLog, contract::Subject};
+use tidings_server::log::{KeyWindow, Retention, SharedLog, contract::Subject};
 
 /// Disk logs, each in a directory of its own.
 struct Disk {
@@ -18,24 +18,26 @@ impl Disk {
         Self { segment_bytes, dirs: Mutex::default() }
     }
 
-    fn open_in(&self, dir: PathBuf, retention: Retention) -> SharedLog {
-        let options = Options { retention, segment_bytes: self.segment_bytes, ..Options::new(dir) };
+    fn open_in(&self, dir: PathBuf, retention: Retention, key_window: KeyWindow) -> SharedLog {
+        let segment_bytes = self.segment_bytes;
+        let options = Options { retention, key_window, segment_bytes, ..Options::new(dir) };
         Arc::new(DiskLog::open(options).expect("the log opens"))
     }
 }
 
 impl Subject for Disk {
-    fn open(&self, retention: Retention) -> SharedLog {
+    fn open_with(&self, retention: Retention, keys: KeyWindow) -> SharedLog {
         let dir = TempDir::new().expect("a directory");
-        let log = self.open_in(dir.path().to_owned(), retention);
+        let log = self.open_in(dir.path().to_owned(), retention, keys);
         self.dirs.lock().push((Arc::clone(&log), dir));
         log
     }
 
-    fn reopen(
+    fn reopen_with(
         &self,
         log: SharedLog,
         retention: Retention,
+        keys: KeyWindow,
     ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
         Box::pin(async move {
             log.close().await;
@@ -43,7 +45,7 @@ impl Subject for Disk {
             let mut dirs = self.dirs.lock();
             let (kept, dir) =
                 dirs.iter_mut().find(|(kept, _)| Arc::ptr_eq(kept, &log)).expect("a log of ours");
-            *kept = self.open_in(dir.path().to_owned(), retention);
+            *kept = self.open_in(dir.path().to_owned(), retention, keys);
             assert_eq!(kept.bounds().epoch, epoch, "a clean close keeps the epoch");
             Arc::clone(kept)
         })

@@ -46,7 +46,8 @@ async fn child() {
                     let record = |_| NewRecord::new(Topic::new("a").unwrap(), data.as_str());
                     let appended = log.append(Batch::new((0..3).map(record).collect())).await;
                     let appended = appended.expect("appended");
-                    println!("acknowledged {} {} {data}", appended.epoch, appended.first);
+                    let first = appended.records[0].offset();
+                    println!("acknowledged {} {first} {data}", appended.epoch);
                 }
             })
         })

@@ -37,5 +37,5 @@ mod utf8;
 mod vectors;
 
 pub use decoder::Decoder;
-pub use item::{EventRef, Item};
+pub use item::{EventRef, Item, OwnedItem};
 pub use limits::{DecodeError, Limits};

@@ -5,27 +5,37 @@
 //! delivers what it puts out.
 //!
 //! ```text
-//!                  ┌──────────────────── Source ────────────────────┐
-//!  handle_response │                                                │ poll_request   what to fetch
-//!  handle_redirect │   Due ──▶ Requested ──▶ Open ──▶ (Decoder)     │ poll_output    what to deliver
-//!  handle_bytes   ─┼─▶  ▲          │           │                   ─┼▶
-//!  handle_end      │    └─ Waiting ◀───────────┘     ──▶ Closed     │ poll_deadline  when to wake it
-//!  handle_error    │                                                │
-//!  handle_timeout  └────────────────────────────────────────────────┘
+//!                  ┌──────────────────── Source ─────────────────────┐
+//!  handle_call     │   Due ──▶ Preparing                             │ poll_attempt   what is due
+//!  handle_response │    ▲          │  ┌─ redirect, preflight ─┐      │ poll_request   what to fetch
+//!  handle_bytes   ─┼─▶  │          ▼  ▼                       │     ─┼▶
+//!  handle_end      │    │         Ready ──▶ Requested ────────┘      │ poll_output    what to deliver
+//!  handle_error    │    │                       │                    │
+//!  handle_timeout  │ Waiting ◀── Open ◀─────────┘       ──▶ Closed   │ poll_deadline  when to wake it
+//!                  └─────────────────────────────────────────────────┘
 //! ```
+//!
+//! An attempt begins with [`Source::poll_attempt`]: it says what the source would send, and the
+//! caller answers with the call it wants to make, which may be another. Out of the call the source
+//! makes requests: one, or more where redirects or a CORS preflight ask for it.
 //!
 //! Time is a [`Duration`] since any moment that the driver chooses and keeps to.
 //!
 //! ```
 //! use std::time::Duration;
-//! use tidings_proto::source::{Config, Output, ResponseHead, Source};
+//! use tidings_proto::source::{Call, Config, Output, ResponseHead, Source, Target};
 //!
 //! let now = Duration::ZERO;
-//! let mut source = Source::new("http://example.com/events", Config::strict(), 0);
-//! let request = source.poll_request().unwrap();
-//! assert_eq!(&*request.url, "http://example.com/events");
+//! let target = Target::new("http://example.com/events", "http://example.com");
+//! let mut source = Source::new(target, Config::strict(), 0);
+//! let attempt = source.poll_attempt().unwrap();
+//! let headers: Vec<_> = attempt.headers().collect();
+//! source.handle_call(now, Call::get(&attempt, &headers));
+//! let request = source.poll_request(now).unwrap();
+//! assert_eq!(&*request.target.url, "http://example.com/events");
 //!
-//! source.handle_response(now, ResponseHead::new(200).with_content_type(b"text/event-stream"));
+//! let headers = [("content-type", &b"text/event-stream"[..])];
+//! source.handle_response(now, ResponseHead::new(200, &headers));
 //! assert_eq!(source.poll_output(), Some(Output::Open));
 //! let mut chunk = &b"data: hello\n\n"[..];
 //! source.handle_bytes(now, &mut chunk);
@@ -38,15 +48,25 @@
 //! ```
 //!
 //! Standard: WHATWG HTML,
-//! ["Server-sent events"](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface).
-//! Where this differs from its letter, and why: an id that no header can carry is left out of the
+//! ["Server-sent events"](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface),
+//! and [Fetch](https://fetch.spec.whatwg.org/) for redirects, credentials and CORS.
+//! Where this differs from their letter, and why: an id that no header can carry is left out of the
 //! request ([`Output::UnsendableId`]); a reconnection time has a floor
-//! ([`Policy::reconnection_time_min`]); the decoder has limits ([`Cause::Limit`]); and events of a
-//! new connection that bring no id keep the earlier one.
+//! ([`Policy::reconnection_time_min`](crate::reconnect::Policy)); the decoder has limits
+//! ([`Cause::Limit`]); events of a new connection that bring no id keep the earlier one; a caller's
+//! own headers do not cross origins ([`Config::headers_cross_origins`]); a failed CORS check is
+//! final, where a browser may repeat it for ever; and leave given to a preflight is not kept for the
+//! next attempt.
 
+mod call;
 mod cause;
+mod config;
+mod cors;
+mod fetch;
 mod media_type;
+mod output;
 mod request;
+mod response;
 
 #[cfg(test)]
 mod schedules;
@@ -54,16 +74,20 @@ mod schedules;
 mod tests;
 
 use alloc::collections::VecDeque;
-use alloc::string::String;
-use alloc::sync::Arc;
 use core::time::Duration;
 
-pub use cause::{Cause, RedirectError};
-pub use request::Request;
+pub use call::{Attempt, Call, Target};
+pub use cause::{Cause, Fault, RedirectError};
+pub use config::{Commit, Config, Cors, Profile, ReconnectUrl};
+pub use cors::CorsError;
+pub use output::{Finality, Output};
+pub use request::{Preflight, Request};
+pub use response::{Location, ResponseHead};
 
-use crate::decode::{Decoder, Item, Limits};
+use self::fetch::Fetch;
+use crate::decode::{DecodeError, Decoder, OwnedItem};
 use crate::event::{Event, EventId};
-use crate::reconnect::{Policy, Reconnect};
+use crate::reconnect::Reconnect;
 
 /// The state machine of an event source. See the [module](self) for how it is driven.
 ///
@@ -74,91 +98,33 @@ pub struct Source {
     config: Config,
     reconnect: Reconnect,
     decoder: Decoder,
-    /// The committed id, as the decoder has it.
+    /// The id that the next request resumes after.
     last_event_id: EventId,
-    /// Where the request under way goes.
-    target: Target,
     /// Where the next attempt goes.
-    next_target: Target,
+    target: Target,
+    /// Whether redirects of earlier attempts led it to another origin than the caller named.
+    crossed_origin: bool,
+    /// The attempt under way.
+    fetch: Option<Fetch>,
     phase: Phase,
-    redirects: u32,
-    /// Whether all redirects of this attempt were permanent.
-    redirects_permanent: bool,
+    attempts: u64,
+    /// When something was last sent or received.
+    heard: Duration,
+    /// How many messages were put out.
+    messages: u64,
+    /// How many of them are done with.
+    acknowledged: u64,
+    /// Why the last connection was lost, if its call may not be replayed.
+    unreplayed: Option<Cause>,
     /// The id that was last reported as unsendable, so that it is reported once.
     unsendable_id: EventId,
     /// The id before the event that crossed a limit, to notice that it does so every time.
     limit_crossed_after: Option<EventId>,
+    /// The message to put out first: most outputs are, and with a place of their own they are moved
+    /// less.
+    message: Option<Event>,
     /// At most four, as no input is taken before they are polled.
     outputs: VecDeque<Output>,
-}
-
-/// How a source behaves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// Which refusals end the source. Default: [`Profile::Strict`].
-    pub profile: Profile,
-    /// How long to wait before connecting again. Default: [`Policy::strict`].
-    pub reconnect: Policy,
-    /// Where to connect again after a redirect. Default: [`ReconnectUrl::Current`].
-    pub reconnect_url: ReconnectUrl,
-    /// How many redirects in a row are followed. Default: 20, as in Fetch.
-    pub redirects_max: u32,
-    /// How much of an event is accepted.
-    pub limits: Limits,
-    /// The id to resume after, when an earlier source got so far. Default: none.
-    pub last_event_id: EventId,
-}
-
-impl Config {
-    /// The standard to the letter.
-    #[must_use]
-    pub fn strict() -> Self {
-        Self {
-            profile: Profile::Strict,
-            reconnect: Policy::strict(),
-            reconnect_url: ReconnectUrl::Current,
-            redirects_max: 20,
-            limits: Limits::default(),
-            last_event_id: EventId::default(),
-        }
-    }
-
-    /// What a service needs: backoff with jitter, and patience with 429 and 5xx.
-    #[must_use]
-    pub fn resilient() -> Self {
-        Self { profile: Profile::Resilient, reconnect: Policy::resilient(), ..Self::strict() }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self::strict()
-    }
-}
-
-/// Which refusals a source takes as final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Profile {
-    /// As the standard says: every response but 200 with an event stream.
-    #[default]
-    Strict,
-    /// Not 429 and 5xx, after which it tries again, no sooner than their `Retry-After` asks. But a
-    /// limit that is crossed twice after the same event is final, as a third time would be no
-    /// different.
-    Resilient,
-}
-
-/// Where a source that was redirected connects again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum ReconnectUrl {
-    /// Where the redirects led, as the standard says.
-    #[default]
-    Current,
-    /// Where permanent redirects (301, 308) led, up to the first that was not.
-    Permanent,
-    /// Where it was first told to.
-    Original,
 }
 
 /// What a source is doing, with the standard's names and numbers.
@@ -173,100 +139,28 @@ pub enum ReadyState {
     Closed = 2,
 }
 
-/// The head of a response, as far as the source judges it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ResponseHead<'a> {
-    /// The status.
-    pub status: u16,
-    /// The value of `Content-Type`; several are joined with a comma.
-    pub content_type: Option<&'a [u8]>,
-    /// How long the server asks to wait, by `Retry-After`.
-    pub retry_after: Option<Duration>,
-}
-
-impl<'a> ResponseHead<'a> {
-    /// A response with this status and no header.
-    #[must_use]
-    pub const fn new(status: u16) -> Self {
-        Self { status, content_type: None, retry_after: None }
-    }
-
-    /// The same with this `Content-Type`.
-    #[must_use]
-    pub const fn with_content_type(mut self, content_type: &'a [u8]) -> Self {
-        self.content_type = Some(content_type);
-        self
-    }
-
-    /// The same with this `Retry-After`.
-    #[must_use]
-    pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
-        self.retry_after = Some(retry_after);
-        self
-    }
-}
-
-/// A redirect: a response of status 301, 302, 303, 307 or 308 with a `Location`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redirect {
-    /// The status.
-    pub status: u16,
-    /// The `Location`, resolved against the URL of the request.
-    pub url: Arc<str>,
-    /// Whether it leads to another origin than the request went to.
-    pub crosses_origin: bool,
-}
-
-/// What a source has to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Output {
-    /// The connection stands. It comes before anything of its stream.
-    Open,
-    /// An event was dispatched.
-    Message(Event),
-    /// A comment, with its text after the colon.
-    Comment(String),
-    /// The stream has set the reconnection time.
-    Retry(Duration),
-    /// The last event id cannot be a header value, so the next request goes without: the server
-    /// will not know where to resume. Told once for each such id.
-    UnsendableId(EventId),
-    /// The connection was lost or refused, and the source connects again after `delay`.
-    Disconnected {
-        /// Why.
-        cause: Cause,
-        /// How long it waits.
-        delay: Duration,
-    },
-    /// The source is closed for good. This is the last output.
-    Failed {
-        /// Why.
-        cause: Cause,
-        /// When the budget for retries ended it: how many attempts had failed in a row before.
-        retries: Option<u32>,
-    },
-}
-
 impl Source {
-    /// A source that is about to connect to `url`. The seed decides the jitter of its delays.
+    /// A source that is about to connect to `target`. The seed decides the jitter of its delays.
     #[must_use]
-    pub fn new(url: impl Into<Arc<str>>, config: Config, seed: u64) -> Self {
-        let target = Target { url: url.into(), crossed_origin: false };
+    pub fn new(target: Target, config: Config, seed: u64) -> Self {
         Self {
             reconnect: Reconnect::new(config.reconnect, seed),
             decoder: Decoder::new(config.limits)
                 .with_comments()
                 .with_last_event_id(&config.last_event_id),
             last_event_id: config.last_event_id.clone(),
-            next_target: target.clone(),
             target,
+            crossed_origin: false,
+            fetch: None,
             phase: Phase::Due,
-            redirects: 0,
-            redirects_permanent: true,
+            attempts: 0,
+            heard: Duration::ZERO,
+            messages: 0,
+            acknowledged: 0,
+            unreplayed: None,
             unsendable_id: EventId::default(),
             limit_crossed_after: None,
+            message: None,
             outputs: VecDeque::new(),
             config,
         }
@@ -276,7 +170,11 @@ impl Source {
     #[must_use]
     pub const fn ready_state(&self) -> ReadyState {
         match self.phase {
-            Phase::Due | Phase::Requested | Phase::Waiting { .. } => ReadyState::Connecting,
+            Phase::Due
+            | Phase::Preparing
+            | Phase::Ready
+            | Phase::Requested { .. }
+            | Phase::Waiting { .. } => ReadyState::Connecting,
             Phase::Open { .. } => ReadyState::Open,
             Phase::Closed => ReadyState::Closed,
         }
@@ -284,7 +182,7 @@ impl Source {
 
     /// The last event id, which the next request resumes after.
     ///
-    /// It counts the events put out so far, and none behind them in the chunk.
+    /// It counts the events put out so far, or acknowledged, as [`Config::commit`] says.
     #[must_use]
     pub const fn last_event_id(&self) -> &EventId {
         &self.last_event_id
@@ -302,99 +200,156 @@ impl Source {
         self.reconnect.failures()
     }
 
-    /// The request to make now, once for each.
-    pub fn poll_request(&mut self) -> Option<Request> {
+    /// How many messages were put out. While the output in hand is a message, it is the one with
+    /// this number.
+    #[must_use]
+    pub const fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Takes the message with this number, and all before it, for done with: the source resumes after
+    /// `id`, the message's last event id. Of use with [`Commit::Acknowledged`] alone.
+    ///
+    /// One before a message that is acknowledged already changes nothing.
+    pub fn acknowledge(&mut self, number: u64, id: &EventId) {
+        let is_new = (self.acknowledged + 1..=self.messages).contains(&number);
+        if self.config.commit == Commit::Acknowledged && is_new {
+            self.acknowledged = number;
+            self.last_event_id.clone_from(id);
+            self.follow_id();
+        }
+    }
+
+    /// The attempt to make now, once for each. Answer with [`Source::handle_call`] or
+    /// [`Source::handle_call_error`].
+    pub fn poll_attempt(&mut self) -> Option<Attempt> {
         if self.phase != Phase::Due {
             return None;
         }
-        self.phase = Phase::Requested;
+        self.phase = Phase::Preparing;
+        self.attempts += 1;
+        if self.config.commit == Commit::Acknowledged {
+            // What comes again must find the id that it came after the first time.
+            self.decoder = Decoder::new(self.config.limits)
+                .with_comments()
+                .with_last_event_id(&self.last_event_id);
+        }
         let id = &self.last_event_id;
-        let sendable = request::is_sendable(id.as_str());
+        let sendable = call::is_sendable(id.as_str());
         if !sendable && self.unsendable_id != *id {
             self.unsendable_id = id.clone();
             self.outputs.push_back(Output::UnsendableId(id.clone()));
         }
-        Some(Request {
-            url: Arc::clone(&self.target.url),
+        Some(Attempt {
+            number: self.attempts,
+            failures: self.reconnect.failures(),
+            target: self.target.clone(),
+            crossed_origin: self.crossed_origin && !self.config.headers_cross_origins,
             last_event_id: (sendable && !id.is_empty()).then(|| id.clone()),
-            crossed_origin: self.target.crossed_origin,
         })
+    }
+
+    /// What the attempt is to send.
+    pub fn handle_call(&mut self, now: Duration, call: Call<'_>) {
+        if self.phase != Phase::Preparing {
+            return;
+        }
+        if let Some(cause) = self.unreplayed.take()
+            && !call::is_safe(call.method)
+            && !call.replays
+        {
+            return self.fail(cause, Finality::NotReplayed);
+        }
+        // A URL of the caller's own is where it wants its headers to go.
+        let crossed_origin = self.crossed_origin && call.target == self.target;
+        self.fetch = Some(Fetch::new(&self.config, call, crossed_origin));
+        self.heard = now;
+        self.phase = Phase::Ready;
+    }
+
+    /// The caller cannot say what to send: for now, or, if it `is_final`, for good.
+    pub fn handle_call_error(&mut self, now: Duration, is_final: bool) {
+        if self.phase == Phase::Preparing {
+            self.disconnect(now, Cause::NotPrepared { is_final });
+        }
+    }
+
+    /// The request to make now, once for each.
+    pub fn poll_request(&mut self, now: Duration) -> Option<Request> {
+        let (Phase::Ready, Some(fetch)) = (self.phase, &mut self.fetch) else { return None };
+        let request = fetch.request(&self.config);
+        self.heard = now;
+        self.phase = Phase::Requested { is_preflight: request.preflight.is_some() };
+        Some(request)
     }
 
     /// What to deliver next. Poll it until there is nothing after every input, and before every
     /// [`Source::handle_bytes`].
+    #[inline]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        match self.poll_message() {
+            Some(event) => Some(Output::Message(event)),
+            None => self.outputs.pop_front(),
+        }
+    }
+
+    /// What to deliver next, if that is a message: a short way to [`Output::Message`] for a driver
+    /// that has just handed over bytes.
+    #[inline]
+    pub fn poll_message(&mut self) -> Option<Event> {
+        self.message.take()
     }
 
     /// Whether there is something to deliver.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        !self.outputs.is_empty()
+        self.message.is_some() || !self.outputs.is_empty()
     }
 
     /// When to call [`Source::handle_timeout`], if nothing else happens before.
+    ///
+    /// What has been received but not handed over yet goes before: the silence is the network's, not
+    /// that of a driver which was busy.
     #[must_use]
-    pub const fn poll_deadline(&self) -> Option<Duration> {
+    pub fn poll_deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Waiting { until } => Some(until),
+            Phase::Requested { .. } | Phase::Open { .. } => {
+                Some(self.heard.saturating_add(self.config.idle_timeout?))
+            }
             _ => None,
         }
     }
 
     /// The response to the request has begun.
     ///
-    /// It opens the source if its status is exactly 200 and its type `text/event-stream`. A
-    /// redirect that is to be followed goes to [`Source::handle_redirect`] instead.
+    /// It opens the source if its status is exactly 200 and its type `text/event-stream`. After a
+    /// redirect or a preflight there is another request to poll.
     pub fn handle_response(&mut self, now: Duration, head: ResponseHead<'_>) {
-        if self.phase != Phase::Requested {
+        let (Phase::Requested { is_preflight }, Some(fetch)) = (self.phase, &mut self.fetch) else {
             return;
-        }
-        if head.status != 200 {
-            let cause = Cause::Status { status: head.status, retry_after: head.retry_after };
-            return self.disconnect(now, cause);
-        }
-        if !head.content_type.is_some_and(media_type::is_event_stream) {
-            let content_type =
-                head.content_type.map(|text| String::from_utf8_lossy(text).into_owned());
-            return self.disconnect(now, Cause::ContentType { content_type });
-        }
-        self.phase = Phase::Open { since: now, productive: false };
-        self.outputs.push_back(Output::Open);
-    }
-
-    /// The response to the request is a redirect, which is followed by another request.
-    ///
-    /// The caller has resolved its URL; what it cannot follow goes to
-    /// [`Source::handle_redirect_error`].
-    pub fn handle_redirect(&mut self, now: Duration, redirect: Redirect) {
-        if self.phase != Phase::Requested {
-            return;
-        }
-        let redirects_max = self.config.redirects_max;
-        if self.redirects >= redirects_max {
-            return self.disconnect(now, Cause::Redirect(RedirectError::TooMany { redirects_max }));
-        }
-        self.redirects += 1;
-        self.redirects_permanent &= matches!(redirect.status, 301 | 308);
-        // An origin once crossed stays crossed: who redirects there and back has learnt nothing.
-        let crossed_origin = self.target.crossed_origin || redirect.crosses_origin;
-        self.target = Target { url: redirect.url, crossed_origin };
-        let keep = match self.config.reconnect_url {
-            ReconnectUrl::Current => true,
-            ReconnectUrl::Permanent => self.redirects_permanent,
-            ReconnectUrl::Original => false,
         };
-        if keep {
-            self.next_target = self.target.clone();
-        }
-        self.phase = Phase::Due;
-    }
-
-    /// The response to the request is a redirect that cannot be followed.
-    pub fn handle_redirect_error(&mut self, now: Duration, error: RedirectError) {
-        if self.phase == Phase::Requested {
-            self.disconnect(now, Cause::Redirect(error));
+        self.heard = now;
+        let status = head.status();
+        let verdict = if head.status != 200 && status.is_retryable(self.config.profile) {
+            // What stands before a server that is down knows nothing of CORS.
+            Err(status)
+        } else if is_preflight {
+            fetch.handle_preflight(&self.config, &head).map(|()| Phase::Ready).map_err(Cause::Cors)
+        } else if let Err(error) = fetch.check(&self.config, &head) {
+            Err(Cause::Cors(error))
+        } else if head.is_redirect() {
+            self.handle_redirect(head.status, head.location).map(|()| Phase::Ready)
+        } else {
+            head.opens().map(|()| Phase::Open { since: now, productive: false })
+        };
+        match verdict {
+            Ok(phase) => {
+                self.phase = phase;
+                let opens = matches!(phase, Phase::Open { .. });
+                self.outputs.extend(opens.then_some(Output::Open));
+            }
+            Err(cause) => self.disconnect(now, cause),
         }
     }
 
@@ -403,31 +358,57 @@ impl Source {
     /// It takes nothing while an output is still to be polled, and all of the chunk if that
     /// completes nothing, or if the source is not open. So a source that is closed after an event
     /// puts out none of those behind it in the chunk, and a slow receiver holds up the bytes.
+    #[inline]
     pub fn handle_bytes(&mut self, now: Duration, chunk: &mut &[u8]) {
-        if !self.outputs.is_empty() {
+        if self.has_output() {
             return;
         }
         let Phase::Open { productive, .. } = &mut self.phase else {
             *chunk = &[];
             return;
         };
-        let output = match self.decoder.poll_item(chunk) {
-            Ok(Some(Item::Event(event))) => Some(Output::Message(event.to_event())),
-            Ok(Some(Item::Comment(text))) => Some(Output::Comment(text.into())),
-            Ok(Some(Item::Retry(time))) => {
-                self.reconnect.handle_retry(time);
-                Some(Output::Retry(time))
+        if !chunk.is_empty() {
+            self.heard = now;
+        }
+        match self.decoder.poll_owned_item(chunk) {
+            Ok(Some(OwnedItem::Event(event))) => {
+                *productive = true;
+                self.messages += 1;
+                if self.config.commit == Commit::Delivered {
+                    self.last_event_id.clone_from(&event.last_event_id);
+                }
+                self.message = Some(event);
             }
-            Ok(None) => None,
-            Err(error) => {
-                self.follow_id();
-                *chunk = &[];
-                return self.disconnect(now, Cause::Limit(error));
-            }
-        };
-        *productive |= matches!(output, Some(Output::Message(_) | Output::Comment(_)));
-        self.outputs.extend(output);
+            other => self.handle_other_item(now, chunk, other),
+        }
+    }
+
+    /// Does with what is no event what it says.
+    fn handle_other_item(
+        &mut self,
+        now: Duration,
+        chunk: &mut &[u8],
+        item: Result<Option<OwnedItem>, DecodeError>,
+    ) {
+        // An id may have come without an event.
         self.follow_id();
+        match item {
+            Ok(Some(OwnedItem::Comment(text))) => {
+                if let Phase::Open { productive, .. } = &mut self.phase {
+                    *productive = true;
+                }
+                self.outputs.push_back(Output::Comment(text));
+            }
+            Ok(Some(OwnedItem::Retry(time))) => {
+                self.reconnect.handle_retry(time);
+                self.outputs.push_back(Output::Retry(time));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                *chunk = &[];
+                self.disconnect(now, Cause::Limit(error));
+            }
+        }
     }
 
     /// The stream has ended. An unfinished event is discarded.
@@ -440,20 +421,42 @@ impl Source {
 
     /// The network has failed, before the response or in the stream.
     pub fn handle_error(&mut self, now: Duration) {
-        if matches!(self.phase, Phase::Requested | Phase::Open { .. }) {
+        if matches!(self.phase, Phase::Requested { .. } | Phase::Open { .. }) {
             self.disconnect(now, Cause::Network);
         }
     }
 
-    /// Time has come to `now`: connects again if the wait is over.
+    /// No connection was made, so that the server has not seen the request.
+    pub fn handle_connect_error(&mut self, now: Duration) {
+        if matches!(self.phase, Phase::Requested { .. }) {
+            if let Some(fetch) = &mut self.fetch {
+                fetch.is_unsafe_sent = false;
+            }
+            self.disconnect(now, Cause::Unreachable);
+        }
+    }
+
+    /// Time has come to `now`: connects again if the wait is over, or leaves a connection that has
+    /// gone silent.
     pub fn handle_timeout(&mut self, now: Duration) {
-        if let Phase::Waiting { until } = self.phase
-            && now >= until
-        {
-            self.target = self.next_target.clone();
-            self.redirects = 0;
-            self.redirects_permanent = true;
-            self.phase = Phase::Due;
+        if self.poll_deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match (self.phase, self.config.idle_timeout) {
+            (Phase::Waiting { .. }, _) => self.phase = Phase::Due,
+            (_, Some(idle_timeout)) => self.disconnect(now, Cause::Idle { idle_timeout }),
+            _ => {}
+        }
+    }
+
+    /// Connects again without waiting, and leaves the connection if there is one.
+    pub fn reconnect(&mut self, now: Duration) {
+        match &mut self.phase {
+            Phase::Waiting { until } => *until = now,
+            Phase::Ready | Phase::Requested { .. } | Phase::Open { .. } => {
+                self.disconnect(now, Cause::Asked);
+            }
+            Phase::Due | Phase::Preparing | Phase::Closed => {}
         }
     }
 
@@ -461,19 +464,42 @@ impl Source {
     /// connection.
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
+        self.message = None;
         self.outputs.clear();
     }
 
-    /// Takes over the id that the decoder has committed.
+    /// Takes over the id that the decoder has committed, unless an acknowledgement is to say so.
     fn follow_id(&mut self) {
+        if self.config.commit == Commit::Acknowledged && self.acknowledged != self.messages {
+            return;
+        }
         let id = self.decoder.last_event_id();
         if self.last_event_id != *id {
             self.last_event_id = EventId::of_line(id);
         }
     }
 
+    /// Follows a redirect, and keeps where it led for the next attempt.
+    fn handle_redirect(&mut self, status: u16, location: Option<Location>) -> Result<(), Cause> {
+        let (Some(fetch), Some(Location::Target(target))) = (&mut self.fetch, location) else {
+            return Err(Cause::Redirect(RedirectError::Location));
+        };
+        fetch.follow(&self.config, status, target)?;
+        let keep = match self.config.reconnect_url {
+            ReconnectUrl::Current => true,
+            ReconnectUrl::Permanent => fetch.is_permanent,
+            ReconnectUrl::Original => false,
+        };
+        if keep {
+            self.target = fetch.target.clone();
+            self.crossed_origin = fetch.crossed_origin;
+        }
+        Ok(())
+    }
+
     /// Leaves the connection, and waits for the next or fails, as cause and budget decide.
     fn disconnect(&mut self, now: Duration, cause: Cause) {
+        let is_limit_again = self.is_limit_again(&cause);
         self.decoder.end_stream();
         if let Phase::Open { since, productive } = self.phase {
             let open = now.saturating_sub(since);
@@ -481,22 +507,35 @@ impl Source {
                 self.reconnect.handle_success();
             }
         }
-        let futile = self.is_limit_again(&cause);
-        let failures = self.reconnect.failures();
-        let delay = if futile || !cause.is_retryable(self.config.profile) {
-            None
-        } else {
-            self.reconnect.handle_failure(cause.retry_after())
-        };
-        if let Some(delay) = delay {
-            self.phase = Phase::Waiting { until: now.saturating_add(delay) };
-            self.outputs.push_back(Output::Disconnected { cause, delay });
-        } else {
-            self.phase = Phase::Closed;
-            let exhausted = !futile && cause.is_retryable(self.config.profile);
-            let retries = exhausted.then_some(failures);
-            self.outputs.push_back(Output::Failed { cause, retries });
+        let fetch = self.fetch.take();
+        let is_unreplayed = fetch.is_some_and(|fetch| fetch.is_unsafe_sent && !fetch.replays);
+        if !cause.is_retryable(self.config.profile) {
+            return self.fail(cause, Finality::Refused);
         }
+        if is_limit_again {
+            return self.fail(cause, Finality::Futile);
+        }
+        if is_unreplayed && !self.config.calls_vary {
+            return self.fail(cause, Finality::NotReplayed);
+        }
+        let retries = self.reconnect.failures();
+        let delay = match cause {
+            Cause::Asked => Some(Duration::ZERO),
+            _ => self.reconnect.handle_failure(cause.retry_after()),
+        };
+        let Some(delay) = delay else {
+            return self.fail(cause, Finality::RetriesExhausted { retries });
+        };
+        if is_unreplayed {
+            self.unreplayed = Some(cause.clone());
+        }
+        self.phase = Phase::Waiting { until: now.saturating_add(delay) };
+        self.outputs.push_back(Output::Disconnected { cause, delay });
+    }
+
+    fn fail(&mut self, cause: Cause, finality: Finality) {
+        self.phase = Phase::Closed;
+        self.outputs.push_back(Output::Failed { cause, finality });
     }
 
     /// Whether a resilient source meets the same limit after the same event for the second time.
@@ -504,26 +543,23 @@ impl Source {
         if self.config.profile == Profile::Strict || !matches!(cause, Cause::Limit(_)) {
             return false;
         }
-        let id = Some(self.last_event_id.clone());
+        let id = Some(EventId::of_line(self.decoder.last_event_id()));
         let again = self.limit_crossed_after == id;
         self.limit_crossed_after = id;
         again
     }
 }
 
-/// Where a request goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
-    url: Arc<str>,
-    crossed_origin: bool,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A request is to be made.
+    /// An attempt is to be made.
     Due,
+    /// The caller is asked what to send.
+    Preparing,
+    /// A request is to be made.
+    Ready,
     /// A request was handed out, its response is awaited.
-    Requested,
+    Requested { is_preflight: bool },
     /// The stream is being received.
     Open {
         /// When it opened.

@@ -3,7 +3,7 @@
 mod shared;
 
 use proptest::prelude::*;
-use shared::cuts::{cut, read_chunks, read_events};
+use shared::cuts::{cut, read_chunks, read_events, read_owned_items};
 use shared::oracle::{self, Seen};
 use shared::{fixtures, fixtures::Random};
 use tidings_proto::decode::{Decoder, Limits};
@@ -83,6 +83,8 @@ fn check(stream: &[u8], positions: &[usize]) {
         let text = String::from_utf8_lossy(stream);
         panic!("{text:?}\n{stream:?} cut at {positions:?}:\n{reading:#?}\nnot\n{expected:#?}");
     }
+    let owned = read_owned_items(chunks.iter().copied());
+    assert_eq!(owned, expected.seen, "{stream:?} at {positions:?}");
     let events = expected.seen.into_iter().filter(|seen| matches!(seen, Seen::Event { .. }));
     assert_eq!(read_events(chunks), events.collect::<Vec<_>>(), "{stream:?} at {positions:?}");
 }

@@ -49,6 +49,7 @@ pub mod body;
 pub mod cursor;
 pub mod fanout;
 pub mod frame;
+pub mod idempotency;
 pub mod log;
 pub mod matcher;
 pub mod record;

@@ -10,6 +10,7 @@ use tidings_proto::event::{EventId, EventName};
 
 use crate::{
     cursor::{Cursor, Epoch, Offset},
+    idempotency::{Fingerprint, Key, Once},
     topic::{Topic, is_control_or_format},
 };
 
@@ -107,10 +108,13 @@ pub struct NewRecord {
     pub private: bool,
     /// Its data.
     pub data: Box<str>,
+    /// Its idempotency key, if it has one. Boxed, as few events have one, and it would add 32
+    /// bytes to each.
+    pub once: Option<Box<Once>>,
 }
 
 impl NewRecord {
-    /// A public event with data alone.
+    /// A public event with data alone, and without a key.
     pub fn new(topic: Topic, data: impl Into<Box<str>>) -> Self {
         Self {
             topics: SmallVec::from_iter([topic]),
@@ -119,7 +123,20 @@ impl NewRecord {
             retry: None,
             private: false,
             data: data.into(),
+            once: None,
         }
+    }
+
+    /// Its idempotency key, if it has one.
+    pub fn key(&self) -> Option<Key> {
+        self.once.as_ref().map(|once| once.key)
+    }
+
+    /// The event, as it is now, under the idempotency key `key`: a log appends it only once.
+    #[must_use]
+    pub fn once(mut self, key: Key) -> Self {
+        self.once = Some(Box::new(Once { key, fingerprint: Fingerprint::of(&self) }));
+        self
     }
 }
 
@@ -153,7 +170,8 @@ impl Record {
         let topic =
             |topic: &Topic| size_of::<Topic>() + 2 * size_of::<usize>() + topic.as_str().len();
         let topics: usize = self.new.topics.iter().map(topic).sum();
-        size_of::<Self>() + self.new.data.len() + id + event + topics
+        let once = self.new.once.as_ref().map_or(0, |_| size_of::<Once>());
+        size_of::<Self>() + self.new.data.len() + id + event + topics + once
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tidings_client::{Cause, Error, EventId, EventSource, Message, Update};
+use url::Url;
 
 use super::cursor_file::{Cursor, CursorFile};
 use super::hub::{self, Hub, Refusal};
@@ -44,7 +45,7 @@ pub(super) struct Transfer {
     /// The id that the client could not send last.
     unsendable: Option<EventId>,
     /// Why there is no more to come.
-    ended: Option<Error>,
+    ended: Option<Ended>,
     published: u64,
 }
 
@@ -72,6 +73,25 @@ pub(super) enum Stop {
     CursorFile(io::Error),
     /// The sentence to say.
     Refused(String),
+}
+
+/// How the stream of updates ended.
+#[derive(Debug)]
+enum Ended {
+    Refused(Error),
+    Quietly,
+}
+
+impl Ended {
+    fn end(&self, upstream: &Url) -> End {
+        match self {
+            Self::Quietly => End::ForGood,
+            Self::Refused(error) if matches!(error.cause(), Cause::Status { status: 204, .. }) => {
+                End::ForGood
+            }
+            Self::Refused(error) => End::Failed(status::refusal(&public(upstream), error)),
+        }
+    }
 }
 
 /// How the upstream ended when the relay did not stop before.
@@ -125,13 +145,10 @@ impl Transfer {
     pub(super) async fn run(&mut self) -> Result<End, Stop> {
         let mut told = std::pin::pin!(told_to_stop());
         loop {
-            if let Some(error) = &self.ended
+            if let Some(ended) = &self.ended
                 && self.lines.is_empty()
             {
-                let end = match error.cause() {
-                    Cause::Status { status: 204, .. } => End::ForGood,
-                    _ => End::Failed(status::refusal(&public(self.source.url()), error)),
-                };
+                let end = ended.end(self.source.url());
                 self.store()?;
                 return Ok(end);
             }
@@ -143,8 +160,9 @@ impl Transfer {
                 update = self.source.next(), if self.ended.is_none() && self.lines.has_room() => {
                     match update {
                         Some(Ok(update)) => self.take(update)?,
-                        Some(Err(error)) => self.ended = Some(error),
-                        None => unreachable!("nobody has closed the source"),
+                        Some(Err(error)) => self.ended = Some(Ended::Refused(error)),
+                        // As after the answer to a request that is not sent again.
+                        None => self.ended = Some(Ended::Quietly),
                     }
                 }
                 () = ready(()), if self.publishing.is_none() && !self.lines.is_empty() => {

@@ -173,7 +173,6 @@ async fn a_kill_between_taking_and_acknowledging_neither_loses_nor_repeats() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs idempotency keys in the hub"]
 async fn between_two_hubs_every_event_arrives_once_whoever_is_killed() {
     let mut random = seeded();
     let mut target = Hub::start(&[]).await;

@@ -20,7 +20,6 @@ async fn data_until(hub: &Hub, last: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-#[ignore = "needs idempotency keys in the hub"]
 async fn a_hub_knows_what_comes_again_and_says_what_does_not_fit() {
     let (upstream, hub) = (Peer::start().await, Hub::start(&[]).await);
     let (url, to) = (upstream.url("/feed"), hub.url("/events/t"));

@@ -9,31 +9,40 @@ use serde::{
 use serde_json::value::RawValue;
 use tidings_server::record::NewRecord;
 
-use super::draft::Draft;
+use super::{draft::Draft, key};
 use crate::{
     config::Limits,
     problem::{Kind, Problem},
 };
 
-const KEYS: [&str; 7] = ["topic", "topics", "event", "data", "id", "retry", "private"];
+const KEYS: [&str; 8] = ["topic", "topics", "event", "data", "id", "retry", "private", key::MEMBER];
 
-/// The events of a batch. Lines with nothing but white space are passed over.
-pub(super) fn records(body: &str, limits: &Limits) -> Result<Vec<NewRecord>, Problem> {
+/// The events of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pub(super) records: Vec<NewRecord>,
+    /// The number of each record's line, counted from 1.
+    pub(super) numbers: Vec<usize>,
+}
+
+/// Reads a batch. Lines with nothing but white space are passed over.
+pub(super) fn lines(body: &str, limits: &Limits) -> Result<Lines, Problem> {
     let lines = body.split('\n').enumerate().map(|(at, line)| (at + 1, line.trim_ascii()));
-    let mut records = Vec::new();
+    let mut read = Lines::default();
     for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
-        if records.len() == limits.batch_events_max {
+        if read.records.len() == limits.batch_events_max {
             let most = limits.batch_events_max;
             let rule = format!("a batch has at most {most} events (option --batch-events-max)");
             return Err(Problem::invalid("body", rule).on_line(number));
         }
         let record = draft(line).and_then(|draft| draft.check(limits));
-        records.push(record.map_err(|problem| problem.on_line(number))?);
+        read.records.push(record.map_err(|problem| problem.on_line(number))?);
+        read.numbers.push(number);
     }
-    if records.is_empty() {
+    if read.records.is_empty() {
         return Err(Problem::invalid("body", "a batch has at least one event"));
     }
-    Ok(records)
+    Ok(read)
 }
 
 fn draft(line: &str) -> Result<Draft, Problem> {
@@ -59,6 +68,9 @@ fn draft(line: &str) -> Result<Draft, Problem> {
             "id" => draft.id = Some(read(known, value, "a string")?),
             "retry" => {
                 draft.retry_ms = Some(read(known, value, "a whole number of milliseconds")?);
+            }
+            key::MEMBER => {
+                draft.key = Some(key::of_member(&read::<String>(known, value, "a string")?)?);
             }
             _ => draft.private = read(known, value, "true or false")?,
         }
@@ -123,7 +135,7 @@ mod tests {
     use super::*;
 
     fn parse(body: &str) -> Result<Vec<NewRecord>, String> {
-        records(body, &Limits::default()).map_err(|problem| problem.detail)
+        lines(body, &Limits::default()).map(|lines| lines.records).map_err(|problem| problem.detail)
     }
 
     #[test]
@@ -160,6 +172,14 @@ mod tests {
             (r#"{"topic":"a","data":"","retry":99}"#, "retry: from 100 milliseconds to 86400000"),
             (r#"{"topic":"a","data":"","private":1}"#, "private: the value must be true or false"),
             (r#"{"topic":"a","data":"","id":7}"#, "id: the value must be a string"),
+            (
+                r#"{"topic":"a","data":"","idempotency_key":7}"#,
+                "idempotency_key: the value must be",
+            ),
+            (
+                r#"{"topic":"a","data":"","idempotency_key":"a b"}"#,
+                "idempotency_key: an idempotency key has only visible ASCII",
+            ),
             (r#"{"topic":"a*","data":""}"#, "topic: a topic must not contain '*'"),
         ] {
             let detail = parse(&format!("{ok}\n\n{line}\n{ok}")).unwrap_err();

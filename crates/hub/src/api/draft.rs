@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use tidings_proto::EventName;
 use tidings_server::{
     frame::RESERVED_PREFIX,
+    idempotency::Key,
     record::{NewRecord, PublisherId},
     topic::Topic,
 };
@@ -22,6 +23,8 @@ pub(super) struct Draft {
     pub(super) retry_ms: Option<u64>,
     pub(super) private: bool,
     pub(super) data: String,
+    /// Its idempotency key, whose rules were applied where it was read: each place has its own.
+    pub(super) key: Option<Key>,
 }
 
 impl Draft {
@@ -33,13 +36,18 @@ impl Draft {
 
     /// Applies the rules.
     pub(super) fn check(self, limits: &Limits) -> Result<NewRecord, Problem> {
-        Ok(NewRecord {
+        let record = NewRecord {
             topics: topics(self.topics, limits)?,
             event: self.event.map(|event| event_name(event, limits)).transpose()?.flatten(),
             id: self.id.map(|id| publisher_id(id, limits)).transpose()?,
             retry: self.retry_ms.map(retry).transpose()?,
             private: self.private,
             data: data(self.data, limits)?,
+            once: None,
+        };
+        Ok(match self.key {
+            Some(key) => record.once(key),
+            None => record,
         })
     }
 }

@@ -6,6 +6,7 @@ mod body;
 mod draft;
 mod follow;
 mod head;
+mod key;
 mod publish;
 mod status;
 mod topics;

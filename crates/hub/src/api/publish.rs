@@ -1,24 +1,31 @@
 //! Publishing: `POST /events/{topic…}` for one event, `POST /events` for a batch.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Uri, request::Parts};
+use http::{Uri, request::Parts};
 use serde_json::json;
 use tidings_server::{
-    cursor::{Cursor, Offset},
-    log::Batch,
+    cursor::Cursor,
+    idempotency::Key,
+    log::{AppendError, Batch, Taken},
     record::NewRecord,
 };
 
-use super::{batch, body, content_type, draft::Draft, json, topic_of_path};
+use super::{
+    batch::{self, Lines},
+    body, content_type,
+    draft::Draft,
+    json, key, topic_of_path,
+};
 use crate::{
     hub::Hub,
     problem::{Kind, Problem},
     query,
+    under_way::Claim,
 };
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -29,7 +36,6 @@ const PARAMETERS: [&str; 5] = ["event", "id", "retry", "topic", "private"];
 pub(super) async fn event(State(hub): State<Hub>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answer = async {
-        refuse_what_is_not_offered(&parts.headers)?;
         match content_type(&parts.headers).as_str() {
             EVENT_STREAM => {
                 let detail = "streamed publishing is not offered yet: publish each event by itself";
@@ -43,11 +49,13 @@ pub(super) async fn event(State(hub): State<Hub>, request: Request) -> Response 
             _ => {}
         }
         let mut draft = draft(&parts)?;
+        let origin = Origin::Request;
+        let claim = origin.claim(&hub, [draft.key])?;
         let received = body::receive(&hub, body).await?;
         draft.data = text(received.bytes, "data")?;
         let record = draft.check(&hub.config.limits)?;
-        let ids = append(&hub, vec![record]).await?;
-        drop(received.share);
+        let ids = append(&hub, vec![record], &origin).await?;
+        drop((received.share, claim));
         Ok(json(&json!({ "id": ids[0] })))
     };
     counted(&hub, answer.await)
@@ -57,7 +65,6 @@ pub(super) async fn event(State(hub): State<Hub>, request: Request) -> Response 
 pub(super) async fn batch(State(hub): State<Hub>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answer = async {
-        refuse_what_is_not_offered(&parts.headers)?;
         if content_type(&parts.headers) != JSON_LINES {
             let detail = "a batch is sent as application/x-ndjson; a single event goes to \
                           /events/{topic}";
@@ -66,27 +73,63 @@ pub(super) async fn batch(State(hub): State<Hub>, request: Request) -> Response 
         if let Some((name, _)) = query::parameters(parts.uri.query())?.first() {
             return Err(Problem::unknown(name, &["none: the lines of the body say it all"]));
         }
+        if parts.headers.contains_key(key::HEADER) {
+            let rule = format!("in a batch, each line has a key of its own, as {:?}", key::MEMBER);
+            return Err(Problem::invalid(key::HEADER, rule));
+        }
         let received = body::receive(&hub, body).await?;
-        let records = batch::records(&text(received.bytes, "body")?, &hub.config.limits)?;
-        let ids = append(&hub, records).await?;
-        drop(received.share);
+        let Lines { records, numbers } =
+            batch::lines(&text(received.bytes, "body")?, &hub.config.limits)?;
+        let origin = Origin::Lines(numbers);
+        let claim = origin.claim(&hub, records.iter().map(NewRecord::key))?;
+        let ids = append(&hub, records, &origin).await?;
+        drop((received.share, claim));
         Ok(json(&json!({ "ids": ids })))
     };
     counted(&hub, answer.await)
 }
 
-// Passing over the key would let its sender believe that a retry is safe.
-fn refuse_what_is_not_offered(headers: &HeaderMap) -> Result<(), Problem> {
-    if !headers.contains_key("idempotency-key") {
-        return Ok(());
-    }
-    let detail = "idempotency keys are not offered yet; leave out the header, and mind that a \
-                  publish that is sent again is published again";
-    Err(Problem::new(Kind::NotOffered, detail).of("Idempotency-Key"))
+/// Where the events of a request are written.
+enum Origin {
+    /// A single one: the request itself.
+    Request,
+    /// A batch: the lines of these numbers.
+    Lines(Vec<usize>),
 }
 
+impl Origin {
+    /// Claims the keys of the records, until the claim is dropped.
+    fn claim(
+        &self,
+        hub: &Hub,
+        keys: impl IntoIterator<Item = Option<Key>>,
+    ) -> Result<Claim, Problem> {
+        hub.under_way.claim(keys).map_err(|record| {
+            let detail = "a publish with this idempotency key is under way";
+            self.blame(record, Problem::new(Kind::KeyUnderWay, detail).retry_after(UNDER_WAY_RETRY))
+        })
+    }
+
+    /// Says that the problem is the key of the record `record`.
+    fn blame(&self, record: usize, problem: Problem) -> Problem {
+        match self {
+            Self::Request => problem.of(key::HEADER),
+            Self::Lines(numbers) => {
+                problem.of(key::MEMBER).on_line(numbers.get(record).copied().unwrap_or_default())
+            }
+        }
+    }
+}
+
+// Longer than nearly every publish takes.
+const UNDER_WAY_RETRY: Duration = Duration::from_secs(1);
+
 fn draft(parts: &Parts) -> Result<Draft, Problem> {
-    let mut draft = Draft { topics: Vec::from_iter(topic_of_path(parts)?), ..Draft::default() };
+    let mut draft = Draft {
+        topics: Vec::from_iter(topic_of_path(parts)?),
+        key: key::of_header(&parts.headers)?,
+        ..Draft::default()
+    };
     parameters(&parts.uri, &mut draft)?;
     Ok(draft)
 }
@@ -125,24 +168,32 @@ fn text(bytes: Vec<u8>, field: &str) -> Result<String, Problem> {
 }
 
 /// Appends the records and answers their ids, once they are durable.
-async fn append(hub: &Hub, records: Vec<NewRecord>) -> Result<Vec<String>, Problem> {
+async fn append(
+    hub: &Hub,
+    records: Vec<NewRecord>,
+    origin: &Origin,
+) -> Result<Vec<String>, Problem> {
     let given: Vec<_> =
         records.iter().map(|record| record.id.as_ref().map(|id| id.as_str().to_owned())).collect();
     let started = Instant::now();
-    let appended = hub.log.append(Batch::new(records)).await.inspect_err(|error| {
+    let appended = hub.log.append(Batch::new(records)).await.map_err(|error| match error {
+        AppendError::KeyReused { record } => origin.blame(record, error.into()),
         // Overload and a latched log refuse every publish: the metrics count them, and the
         // supervisor has told of the cause.
-        if error.is_retryable() {
+        error if error.is_retryable() => {
             tracing::debug!(%error, "a publish was not acknowledged");
-        } else {
+            error.into()
+        }
+        error => {
             tracing::warn!(%error, "a publish was not acknowledged");
+            error.into()
         }
     })?;
-    hub.metrics.appended(given.len(), started.elapsed());
-    // The records of a batch stand side by side.
-    let offsets = (appended.first.0..).map(Offset);
-    let cursor = |offset| Cursor { epoch: appended.epoch, offset }.to_string();
-    Ok(given.into_iter().zip(offsets).map(|(id, o)| id.unwrap_or_else(|| cursor(o))).collect())
+    hub.metrics.appended(&appended, started.elapsed());
+    let cursor =
+        |taken: &Taken| Cursor { epoch: appended.epoch, offset: taken.offset() }.to_string();
+    let records = given.into_iter().zip(&appended.records);
+    Ok(records.map(|(id, taken)| id.unwrap_or_else(|| cursor(taken))).collect())
 }
 
 fn counted(hub: &Hub, answer: Result<Response, Problem>) -> Response {

@@ -16,7 +16,7 @@ mod value;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use tidings_server::log::{MemoryLog, Retention};
+use tidings_server::log::{KeyWindow, MemoryLog, Retention};
 use url::Url;
 
 use crate::disk::Durability;
@@ -36,6 +36,9 @@ pub struct Config {
     pub store: Store,
     /// How much history is kept. Default 1,000,000 events, 1 GiB (in memory 64 MiB), 7 days.
     pub retention: Retention,
+    /// How long idempotency keys are known, and how many. Default 100,000 keys, which take some
+    /// 13 MiB, and 24 hours.
+    pub key_window: KeyWindow,
     /// How long a stream may be silent before a heartbeat. Default 15 s.
     pub heartbeat: Duration,
     /// The reconnection time that a stream opens with, and the least that it ends with. Default
@@ -156,6 +159,7 @@ impl Default for Config {
                 new_epoch: false,
             },
             retention: Retention::default(),
+            key_window: KeyWindow::default(),
             heartbeat: Duration::from_secs(15),
             retry: Duration::from_secs(3),
             tail_bytes_max: 64 << 20,
@@ -222,6 +226,10 @@ impl TryFrom<Options> for Config {
                 records_max: options.history_events.unwrap_or(default.retention.records_max),
                 bytes_max: options.history_bytes.map_or(history_bytes_default, |n| n as u64),
                 age_max: options.history_age.unwrap_or(default.retention.age_max),
+            },
+            key_window: KeyWindow {
+                keys_max: options.idempotency_keys.unwrap_or(default.key_window.keys_max),
+                age_max: options.idempotency_age.unwrap_or(default.key_window.age_max),
             },
             heartbeat: options.heartbeat.unwrap_or(default.heartbeat),
             retry: options.retry.unwrap_or(default.retry),

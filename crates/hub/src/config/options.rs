@@ -84,6 +84,16 @@ options! {
     #[arg(long, value_name = "DURATION", value_parser = duration(SECOND..=CENTURY))]
     history_age: Duration,
 
+    /// Know at most this many idempotency keys. A publish that is sent again with a key that is
+    /// known is not published again. A key takes about 130 bytes of memory [default: 100000].
+    #[arg(long, value_name = "COUNT", value_parser = count(1..=100_000_000))]
+    idempotency_keys: usize,
+
+    /// Know idempotency keys for at most this long. A restart finds those whose events are still
+    /// in the history [default: 24h].
+    #[arg(long, value_name = "DURATION", value_parser = duration(SECOND..=CENTURY))]
+    idempotency_age: Duration,
+
     /// Share at most this many bytes of recent events among live subscribers; who is further
     /// behind reads from the history [default: 64MiB].
     #[arg(long, value_name = "SIZE", value_parser = size(MIB..=TIB))]

@@ -60,6 +60,7 @@ fn a_file_is_written_as_one_would_write_it() {
     let config = load_file(
         "listen = 'localhost:0'\nmemory = true\nhistory_events = 10\nhistory_bytes = '2 MiB'\n\
          durability = 'os'\nhistory-age = '7d'\nmetrics = false\n\
+         idempotency_keys = 500\nidempotency_age = '1h'\n\
          cors_origin = ['https://a.example', 'https://b.example']\n",
     )
     .unwrap();
@@ -67,6 +68,7 @@ fn a_file_is_written_as_one_would_write_it() {
     assert_eq!(config.store, Store::Memory);
     assert_eq!(config.retention.records_max, 10);
     assert_eq!(config.retention.bytes_max, 2 << 20);
+    assert_eq!((config.key_window.keys_max, config.key_window.age_max.as_secs()), (500, 3_600));
     assert!(!config.metrics);
     assert_eq!(config.cors_origins.len(), 2);
 }
@@ -121,6 +123,7 @@ fn bad_values_name_the_option_its_origin_and_the_rule() {
     for (text, rule) in [
         ("durability = 'sometimes'", "the value must be fsync or os"),
         ("topic_bytes_max = 513", "the number must be from 1 to 512"),
+        ("idempotency_keys = 0", "the number must be from 1 to"),
         ("heartbeat = '2h'", "the duration must be from 1s to 1h"),
         ("listen = '8080'", "an address is an IP address and a port"),
         ("cors_origin = 'example.com'", "an origin is a scheme and a host"),

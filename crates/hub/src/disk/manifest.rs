@@ -221,6 +221,6 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_named() {
-        assert_eq!(Manifest::from_text("tidings log 2\nwhatever\n"), Err(ManifestError::Newer(2)));
+        assert_eq!(Manifest::from_text("tidings log 3\nwhatever\n"), Err(ManifestError::Newer(3)));
     }
 }

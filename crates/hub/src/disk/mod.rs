@@ -33,13 +33,22 @@
 //!            for the next header
 //!  record    checksum u32 │ bytes after this field u32 │ offset u64 │ time ms u64 │ flags u16 │
 //!            topics u16 │ topics: (bytes u16 │ text)… │ [event: bytes u32 │ text] │
-//!            [id: bytes u16 │ text] │ [retry: s u64 │ ns u32] │ data
+//!            [id: bytes u16 │ text] │ [retry: s u64 │ ns u32] │
+//!            [idempotency key: digest 16 bytes │ fingerprint 16 bytes] │ data
 //! ```
 //!
 //! A frame is what one commit writes, whole or not at all. Its *chain* is the checksum of the
 //! frame before it, also across segments: bytes of an earlier write never pass for the next
 //! frame, and a segment that is missing or cut off is noticed. Any change of the format is a
-//! new format number, which older versions refuse.
+//! new format number, which older versions refuse, and this version reads all before it:
+//!
+//! | format | since |
+//! | --- | --- |
+//! | 1 | the beginning |
+//! | 2 | records may have idempotency keys |
+//!
+//! The keys that the log knows are rebuilt from the records by a start. A record that retention
+//! has trimmed lies there until its segment is removed, and its key counts until then.
 //!
 //! # What a start finds
 //!
@@ -132,7 +141,7 @@ use self::{
 ///
 /// let log = DiskLog::open(Options::new("/var/lib/tidings"))?;
 /// let appended = log.append(NewRecord::new(Topic::new("rooms/42")?, "hello").into()).await?;
-/// println!("durable at {}", appended.last);
+/// println!("durable at {}", appended.records[0].offset());
 /// log.close().await;
 /// # Ok(())
 /// # }
@@ -222,7 +231,7 @@ impl DiskLog {
         shared.trim();
         let end = (scan.end, scan.chain);
         let active = Active::start(Arc::clone(&shared), lock, helper, manifest, end).map_err(io)?;
-        let writer = Writer::new(Arc::clone(&shared), active, scan.time);
+        let writer = Writer::new(Arc::clone(&shared), active, scan.keys, scan.time);
         let thread = thread::Builder::new().name("tidings-log".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(io)?;
         Ok(Self { shared, writer: Some(writer) })

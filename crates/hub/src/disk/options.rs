@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use tidings_server::log::Retention;
+use tidings_server::log::{KeyWindow, Retention};
 
 /// How a disk log is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,11 @@ pub struct Options {
     pub dir: PathBuf,
     /// How much history is kept. Default: [`Retention::default`].
     pub retention: Retention,
+    /// How long idempotency keys are known, and how many. Default: [`KeyWindow::default`].
+    ///
+    /// A key is stored with its event, in 32 bytes: a restart finds those of the events that are
+    /// still on the disk.
+    pub key_window: KeyWindow,
     /// What an acknowledgement promises. Default: [`Durability::Fsync`].
     pub durability: Durability,
     /// Bytes of a segment file. Default 64 MiB, at least 4 KiB, at most 2 GiB.
@@ -42,6 +47,7 @@ impl Options {
         Self {
             dir: dir.into(),
             retention: Retention::default(),
+            key_window: KeyWindow::default(),
             durability: Durability::Fsync,
             segment_bytes: 64 << 20,
             queue_records_max: 65_536,

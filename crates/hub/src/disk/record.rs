@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use tidings_proto::event::EventName;
 use tidings_server::{
     cursor::Offset,
+    idempotency::{Fingerprint, Key, Once},
     record::{NewRecord, PublisherId, Record, Timestamp, Topics},
     topic::Topic,
 };
@@ -15,19 +16,24 @@ const HAS_ID: u16 = 1 << 1;
 const HAS_RETRY: u16 = 1 << 2;
 const PRIVATE: u16 = 1 << 3;
 const ID_REUSED: u16 = 1 << 4;
-const FLAGS_KNOWN: u16 = HAS_EVENT | HAS_ID | HAS_RETRY | PRIVATE | ID_REUSED;
+const HAS_KEY: u16 = 1 << 5;
+const FLAGS_KNOWN: u16 = HAS_EVENT | HAS_ID | HAS_RETRY | PRIVATE | ID_REUSED | HAS_KEY;
 
 // Checksum and length.
 const PREFIX_BYTES: usize = 8;
 // Offset, time, flags, count of topics.
 const FIXED_BYTES: usize = 8 + 8 + 2 + 2;
+const RETRY_BYTES: usize = 8 + 4;
+// Key and fingerprint.
+const ONCE_BYTES: usize = 16 + 16;
 
 /// About how many bytes the record takes, never less than it does.
 pub(super) fn encoded_bytes(new: &NewRecord) -> usize {
     let topics: usize = new.topics.iter().map(|topic| 2 + topic.as_str().len()).sum();
     let event = new.event.as_ref().map_or(0, |event| 4 + event.as_str().len());
     let id = new.id.as_ref().map_or(0, |id| 2 + id.as_str().len());
-    PREFIX_BYTES + FIXED_BYTES + topics + event + id + 12 + new.data.len()
+    let once = new.once.as_ref().map_or(0, |_| ONCE_BYTES);
+    PREFIX_BYTES + FIXED_BYTES + topics + event + id + RETRY_BYTES + once + new.data.len()
 }
 
 /// Appends the record's bytes to `out`.
@@ -39,7 +45,7 @@ pub(super) fn encode(
     id_reused: bool,
 ) {
     // Whoever adds a field decides here how it is stored.
-    let NewRecord { topics, event, id, retry, private, data } = new;
+    let NewRecord { topics, event, id, retry, private, data, once } = new;
     let mut flags = 0;
     for (flag, set) in [
         (HAS_EVENT, event.is_some()),
@@ -47,6 +53,7 @@ pub(super) fn encode(
         (HAS_RETRY, retry.is_some()),
         (PRIVATE, *private),
         (ID_REUSED, id_reused),
+        (HAS_KEY, once.is_some()),
     ] {
         if set {
             flags |= flag;
@@ -74,6 +81,10 @@ pub(super) fn encode(
         out.extend_from_slice(&retry.as_secs().to_le_bytes());
         out.extend_from_slice(&retry.subsec_nanos().to_le_bytes());
     }
+    if let Some(once) = once {
+        out.extend_from_slice(&once.key.to_bytes());
+        out.extend_from_slice(&once.fingerprint.to_bytes());
+    }
     out.extend_from_slice(data.as_bytes());
     let length = (out.len() - start - PREFIX_BYTES) as u32;
     out[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
@@ -90,6 +101,7 @@ pub(super) struct Stored<'a> {
     pub(super) id: Option<&'a str>,
     /// Whether an earlier record had the id when this one was appended.
     pub(super) id_reused: bool,
+    pub(super) once: Option<Once>,
     /// All its bytes, the checksum included.
     pub(super) bytes: u32,
     event: Option<&'a str>,
@@ -150,11 +162,17 @@ impl<'a> Stored<'a> {
             }
             retry = Some(Duration::new(seconds, nanoseconds));
         }
+        let mut once = None;
+        if flags & HAS_KEY != 0 {
+            let key = Key::from_bytes(fields.array()?);
+            once = Some(Once { key, fingerprint: Fingerprint::from_bytes(fields.array()?) });
+        }
         Ok(Self {
             offset,
             time,
             topics,
             id,
+            once,
             id_reused: flags & ID_REUSED != 0,
             bytes: PREFIX_BYTES as u32 + length,
             event,
@@ -179,6 +197,7 @@ impl<'a> Stored<'a> {
             retry: self.retry,
             private: self.private,
             data: std::str::from_utf8(self.data).map_err(text)?.into(),
+            once: self.once.map(Box::new),
         };
         Ok(Record { offset: self.offset, time: self.time, new })
     }
@@ -238,7 +257,9 @@ mod tests {
             retry: Some(Duration::new(3, 500)),
             private: true,
             data: "one\ntwo \u{1F600}\0".into(),
+            once: None,
         }
+        .once(Key::new("scope", "key").unwrap())
     }
 
     fn encoded(new: &NewRecord, id_reused: bool) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 
 use tidings_server::{
     cursor::Offset,
-    log::{Index, Place},
+    log::{Index, KeyWindow, Keys, Place},
     record::Timestamp,
 };
 
@@ -69,6 +69,7 @@ impl Found {
 #[derive(Debug)]
 pub(super) struct Scan {
     pub(super) index: Index<Location>,
+    pub(super) keys: Keys,
     /// The segments that are in use, in order.
     pub(super) kept: Vec<Kept>,
     /// Where the last of them ends.
@@ -85,12 +86,13 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Scans `segments`, which are in order, of a log that remembers `trims`, was left as `left`
-    /// says, and wrote groups of up to `group_bytes_max`.
+    /// says, wrote groups of up to `group_bytes_max`, and is to know keys for `key_window`.
     pub(super) fn run(
         segments: &[Found],
         trims: Option<Trims>,
         left: &Left,
         group_bytes_max: u64,
+        key_window: KeyWindow,
     ) -> io::Result<Self> {
         let mark = left.mark();
         let first_segment = trims.as_ref().map_or(1, |trims| trims.segment);
@@ -102,6 +104,7 @@ impl Scan {
         }
         let mut scan = Self {
             index,
+            keys: Keys::new(key_window),
             kept: Vec::new(),
             end: End::default(),
             chain: 0,
@@ -205,6 +208,9 @@ impl Scan {
             let at = at + (body.len() - rest.len()) as u64;
             rest = &rest[stored.bytes as usize..];
             self.time = self.time.max(stored.time);
+            if let Some(once) = stored.once {
+                self.keys.push_stored(stored.offset, stored.time, once);
+            }
             if stored.offset < trimmed_to {
                 continue;
             }

@@ -10,7 +10,10 @@ use super::{
 /// A segment's header: magic, format version, number, prepared length, checksum.
 pub(super) const HEADER_BYTES: usize = 24;
 /// The format of the directory and all its files.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+// The oldest that is read. What is written is of the present format, and the manifest says so
+// before anything else is written: from then on older versions refuse the directory.
+const FORMAT_MIN: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"\xf7tidings";
 const SUFFIX: &str = ".log";
@@ -62,7 +65,7 @@ impl Segment {
         let file = storage.create(&new_name)?;
         let made = file.reserve(bytes).and_then(|()| {
             zero(&*file, 0, bytes, pace)?;
-            file.write_at(&header(number, bytes as u32), 0)?;
+            file.write_at(&header(FORMAT, number, bytes as u32), 0)?;
             file.sync()?;
             storage.rename(&new_name, &name)?;
             storage.sync_dir()
@@ -91,11 +94,13 @@ impl Segment {
         let mut bytes = [0; HEADER_BYTES];
         let read = file.read_at(&mut bytes, 0)?;
         let format = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-        if bytes[..8] == MAGIC && checksum(&bytes) == bytes[20..] && format != FORMAT {
+        if bytes[..8] == MAGIC && checksum(&bytes) == bytes[20..] && format > FORMAT {
             return Ok(Err(format));
         }
         let prepared = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
-        let valid = read == HEADER_BYTES && bytes == header(number, prepared);
+        let valid = read == HEADER_BYTES
+            && format >= FORMAT_MIN
+            && bytes == header(format, number, prepared);
         Ok(Ok(valid.then_some(u64::from(prepared))))
     }
 }
@@ -126,10 +131,10 @@ fn zero(file: &dyn File, from: u64, to: u64, pace: Option<&Pace>) -> io::Result<
     Ok(())
 }
 
-fn header(number: u32, prepared_bytes: u32) -> [u8; HEADER_BYTES] {
+pub(super) fn header(format: u32, number: u32, prepared_bytes: u32) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    bytes[8..12].copy_from_slice(&format.to_le_bytes());
     bytes[12..16].copy_from_slice(&number.to_le_bytes());
     bytes[16..20].copy_from_slice(&prepared_bytes.to_le_bytes());
     let checksum = checksum(&bytes);

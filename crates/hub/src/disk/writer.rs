@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tidings_server::{
     cursor::Offset,
-    log::{AppendError, Appended, Place},
+    log::{AppendError, Appended, Keys, Place, Taken},
     record::{PublisherId, Record, SharedRecord, Timestamp},
 };
 use tokio::sync::oneshot;
@@ -35,13 +35,15 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     // None once the log is closed.
     active: Option<Active>,
+    // Of what is durable, and of the group that is being written.
+    keys: Keys,
     time: Timestamp,
     group: Vec<Append>,
     group_bytes: usize,
     // What encoding the group makes of it.
     buffer: Vec<u8>,
     encoded: Vec<Encoded>,
-    answers: Vec<(Answer, Appended)>,
+    answers: Vec<(Answer, Result<Appended, AppendError>)>,
     ids: HashSet<PublisherId>,
 }
 
@@ -57,10 +59,11 @@ struct Encoded {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, active: Active, time: Timestamp) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, active: Active, keys: Keys, time: Timestamp) -> Self {
         Self {
             shared,
             active: Some(active),
+            keys,
             time,
             group: Vec::new(),
             group_bytes: 0,
@@ -127,7 +130,7 @@ impl Writer {
         }
     }
 
-    // Where the group's frame begins; nowhere, if the group has no records.
+    // Where the group's frame begins; nowhere, if the group has no new records.
     fn commit_group(&mut self) -> Result<Option<Location>, AppendError> {
         if let Some(cause) = self.shared.queue.latched() {
             return Err(AppendError::Latched { cause });
@@ -153,7 +156,8 @@ impl Writer {
         })
     }
 
-    // Gives the group's records their places after `last`, and their bytes.
+    // Gives the group's new records their places after `last`, and their bytes. A batch that
+    // repeats another of the group is answered with it, once that is durable.
     fn encode(&mut self, last: Offset) {
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES_MAX);
@@ -161,9 +165,16 @@ impl Writer {
         let epoch = self.shared.epoch;
         let mut offset = last;
         for append in self.group.drain(..) {
-            let first = offset.next();
-            for new in append.records {
-                offset = offset.next();
+            let taken = match self.keys.take(&append.records, offset, self.time) {
+                Ok(taken) => taken,
+                Err(error) => {
+                    self.answers.push((append.answer, Err(error)));
+                    continue;
+                }
+            };
+            for (new, taken) in append.records.into_iter().zip(&taken) {
+                let &Taken::Appended(place) = taken else { continue };
+                offset = place;
                 let reused = new.id.as_ref().is_some_and(|id| {
                     !self.ids.insert(id.clone()) || self.shared.state.read().index.has_id(id)
                 });
@@ -173,7 +184,7 @@ impl Writer {
                 let record = Arc::new(Record { offset, time: self.time, new });
                 self.encoded.push(Encoded { record, at, bytes, id_reused: reused });
             }
-            self.answers.push((append.answer, Appended::new(epoch, first, offset)));
+            self.answers.push((append.answer, Ok(Appended::new(epoch, taken))));
         }
         self.ids.clear();
     }
@@ -184,9 +195,10 @@ impl Writer {
             self.push(segment, frame);
         }
         self.shared.feed.publish(self.encoded.drain(..).map(|encoded| encoded.record));
-        for (answer, appended) in self.answers.drain(..) {
+        self.keys.trim();
+        for (answer, outcome) in self.answers.drain(..) {
             // Whoever asked may have gone, here and below.
-            let _ = answer.send(Ok(appended));
+            let _ = answer.send(outcome);
         }
     }
 
@@ -209,6 +221,9 @@ impl Writer {
 
     fn refuse(&mut self, error: &AppendError) {
         self.encoded.clear();
+        if let Some(active) = &self.active {
+            self.keys.withdraw(active.last());
+        }
         let unwritten = self.group.drain(..).map(|append| append.answer);
         let written = self.answers.drain(..).map(|(answer, _)| answer);
         for answer in unwritten.chain(written) {

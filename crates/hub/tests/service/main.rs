@@ -3,6 +3,7 @@
 mod access;
 mod connections;
 mod follow;
+mod idempotency;
 mod leaving;
 mod publish;
 mod status;

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::event_buffer::EventBuffer;
-use super::item::{EventRef, Item};
+use super::item::{EventRef, Item, OwnedItem};
 use super::limits::{DecodeError, Limits};
 use super::part::{Part, State};
 use super::resume::WHOLE_LINES_BYTES;
@@ -122,6 +122,18 @@ impl Decoder {
         self.poll_any_event(chunk)
     }
 
+    /// Reads `chunk` up to the next item, as one to keep. It costs what [`Decoder::poll_event`] does.
+    ///
+    /// # Errors
+    /// As [`Decoder::poll_item`].
+    #[inline]
+    pub fn poll_owned_item(&mut self, chunk: &mut &[u8]) -> Result<Option<OwnedItem>, DecodeError> {
+        if self.takes_byte(chunk) {
+            return Ok(None);
+        }
+        self.poll_any_owned_item(chunk)
+    }
+
     /// The last event id: what a client sends as `Last-Event-ID` when it reconnects.
     ///
     /// It changes at the blank line of an event that brought an id, whether or not it had data to
@@ -165,6 +177,22 @@ impl Decoder {
         match self.poll(chunk) {
             Ok(None) => Ok(None),
             Ok(Some(found)) => Ok(Some(self.item(found))),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_any_owned_item(&mut self, chunk: &mut &[u8]) -> Result<Option<OwnedItem>, DecodeError> {
+        match self.poll(chunk) {
+            Ok(None) => Ok(None),
+            Ok(Some(Found::Event { event_type, data })) => {
+                Ok(Some(OwnedItem::Event(self.owned_event(event_type, data))))
+            }
+            Ok(Some(found)) => Ok(Some(match self.item(found) {
+                Item::Retry(time) => OwnedItem::Retry(time),
+                Item::Comment(text) => OwnedItem::Comment(text.into()),
+                Item::Event(event) => OwnedItem::Event(event.to_event()),
+            })),
             Err(error) => Err(self.fail(error)),
         }
     }

@@ -22,6 +22,18 @@ pub enum Item<'a> {
     Retry(Duration),
 }
 
+/// One thing that the stream said, to keep.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OwnedItem {
+    /// As [`Item::Event`].
+    Event(Event),
+    /// As [`Item::Comment`].
+    Comment(String),
+    /// As [`Item::Retry`].
+    Retry(Duration),
+}
+
 /// An event, borrowed until the decoder goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventRef<'a> {

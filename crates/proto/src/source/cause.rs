@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use super::Profile;
+use super::{CorsError, Profile};
 use crate::decode::DecodeError;
 
 /// Why a connection ended or did not come about.
@@ -13,10 +13,24 @@ pub enum Cause {
     /// The server ended the stream. Nobody's fault: the source goes on with a new connection.
     #[error("the stream ended")]
     Ended,
+    /// The user asked for a new connection.
+    #[error("a new connection was asked for")]
+    Asked,
+    /// No connection was made, so that the server has not seen the request. The caller that reported
+    /// it knows more.
+    #[error("the server cannot be reached")]
+    Unreachable,
     /// The network failed, before the response or in the stream. The caller that reported it knows
     /// more.
     #[error("the connection failed")]
     Network,
+    /// Nothing came for [`Config::idle_timeout`](super::Config::idle_timeout): the connection is
+    /// taken for dead. The network, or a server that sends no heartbeats in that time.
+    #[error("nothing came for {idle_timeout:?}")]
+    Idle {
+        /// The limit that was crossed.
+        idle_timeout: Duration,
+    },
     /// The stream crossed a limit of the decoder. Raise the limit that is named, or have the server
     /// send less.
     #[error("{0}")]
@@ -39,6 +53,29 @@ pub enum Cause {
     /// A redirect could not be followed. The server, or what stands before it, is at fault.
     #[error("{0}")]
     Redirect(RedirectError),
+    /// The server does not allow the source's origin to read it.
+    #[error("{0}")]
+    Cors(CorsError),
+    /// The caller could not say what to send. It knows why.
+    #[error("the request could not be prepared")]
+    NotPrepared {
+        /// Whether it has no hope for a next time.
+        is_final: bool,
+    },
+}
+
+/// Who can do something about a [`Cause`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nobody: it is in the nature of streams.
+    Nobody,
+    /// The caller: the request, its URL or its credentials.
+    Caller,
+    /// The server, or what stands before it.
+    Server,
+    /// The network between them.
+    Network,
 }
 
 /// Why a redirect was not followed.
@@ -68,12 +105,38 @@ impl Cause {
     #[must_use]
     pub const fn is_retryable(&self, profile: Profile) -> bool {
         match self {
-            Self::Ended | Self::Network | Self::Limit(_) => true,
+            Self::Ended
+            | Self::Asked
+            | Self::Unreachable
+            | Self::Network
+            | Self::Idle { .. }
+            | Self::Limit(_)
+            | Self::NotPrepared { is_final: false } => true,
             Self::Status { status, .. } => match profile {
                 Profile::Strict => false,
                 Profile::Resilient => matches!(status, 429 | 500..=599),
             },
-            Self::ContentType { .. } | Self::Redirect(_) => false,
+            Self::ContentType { .. }
+            | Self::Redirect(_)
+            | Self::Cors(_)
+            | Self::NotPrepared { is_final: true } => false,
+        }
+    }
+
+    /// Who can do something about it.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Ended | Self::Asked | Self::Status { status: 204, .. } => Fault::Nobody,
+            Self::NotPrepared { .. } => Fault::Caller,
+            Self::Status { status: 429, .. } => Fault::Server,
+            Self::Status { status: 400..=499, .. } => Fault::Caller,
+            Self::Unreachable | Self::Network | Self::Idle { .. } => Fault::Network,
+            Self::Limit(_)
+            | Self::Status { .. }
+            | Self::ContentType { .. }
+            | Self::Redirect(_)
+            | Self::Cors(_) => Fault::Server,
         }
     }
 

@@ -6,6 +6,7 @@
 /// twice, means the last valid one.
 ///
 /// Standard: "extract a MIME type" of Fetch, and "parse a MIME type" of MIME Sniffing.
+#[must_use]
 pub(super) fn is_event_stream(content_type: &[u8]) -> bool {
     let mut rest = content_type;
     let mut found = false;

@@ -1,65 +1,78 @@
-//! The request of an attempt.
+//! The requests of an attempt.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 
-use crate::event::EventId;
+use super::Target;
+use super::call::{ACCEPT, CACHE_CONTROL, LAST_EVENT_ID};
 
 /// A request to make, as [`Source::poll_request`](super::Source::poll_request) hands it out.
 ///
-/// The method is GET. The caller adds headers of its own if [`Request::may_carry_credentials`].
+/// Its headers are those of the call that [`Request::carries`], those of [`Request::headers`], and
+/// cookies if [`Request::sends_credentials`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// Where to send it.
-    pub url: Arc<str>,
-    /// The id to resume after. It is not empty and is a legal header value.
-    pub last_event_id: Option<EventId>,
-    /// Whether redirects have led to another origin than the one the caller named. Then
-    /// `Authorization`, cookies and the caller's own headers must stay away.
-    pub crossed_origin: bool,
+    /// Where to send it. Leave out the URL's own user name and password unless
+    /// [`Request::sends_credentials`].
+    pub target: Target,
+    /// The method: the call's own, GET after some redirects, or OPTIONS for a preflight.
+    pub method: Arc<str>,
+    /// Whether the body of the call goes along.
+    pub sends_body: bool,
+    /// Whether cookies and the URL's user name and password go along.
+    pub sends_credentials: bool,
+    /// What the request asks leave for, if it is a CORS preflight.
+    pub preflight: Option<Preflight>,
+    pub(super) sends_headers: bool,
+    pub(super) origin: Option<Arc<str>>,
+}
+
+/// What a CORS preflight asks leave for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Preflight {
+    /// The method of the request to come.
+    pub method: Arc<str>,
+    /// The names of its headers that need leave, in lower case, sorted, joined with commas.
+    pub headers: Option<String>,
 }
 
 impl Request {
-    /// The headers that make it a request for an event stream, names in lower case.
-    ///
-    /// A value is bytes, as an id may be any UTF-8.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        let id = self.last_event_id.as_ref().map(|id| ("last-event-id", id.as_str().as_bytes()));
-        [("accept", &b"text/event-stream"[..]), ("cache-control", b"no-cache")]
-            .into_iter()
-            .chain(id)
-    }
-
-    /// Whether the caller's own headers may go along.
+    /// Whether this header of the call goes along. `name` is in lower case.
     #[must_use]
-    pub const fn may_carry_credentials(&self) -> bool {
-        !self.crossed_origin
+    pub fn carries(&self, name: &str) -> bool {
+        // An origin is written anew for the servers that are to see it.
+        let is_replaced = name == ORIGIN && self.origin.is_some();
+        self.preflight.is_none()
+            && !is_replaced
+            && is_carried(name, self.sends_headers, self.sends_body)
+    }
+
+    /// The headers that the source adds to those of the call, names in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let preflight = self.preflight.as_ref();
+        [
+            preflight.map(|_| (ACCEPT, "*/*")),
+            self.origin.as_deref().map(|origin| (ORIGIN, origin)),
+            preflight.map(|preflight| ("access-control-request-method", &*preflight.method)),
+            preflight
+                .and_then(|preflight| preflight.headers.as_deref())
+                .map(|names| ("access-control-request-headers", names)),
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 
-/// Whether `id` arrives unchanged as a header value.
-///
-/// Control characters but tab are not allowed there (RFC 9110, section 5.5), and space at either end
-/// is not part of the value, so that the server would take it for another id.
-pub(super) fn is_sendable(id: &str) -> bool {
-    let bytes = id.as_bytes();
-    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    !is_space(bytes.first())
-        && !is_space(bytes.last())
-        && bytes.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_header_can_carry() {
-        for id in ["1", "a b", "a\tb", "\u{e9}", "\u{2028}", "#0.17", "\u{feff}x"] {
-            assert!(is_sendable(id), "{id:?}");
-        }
-        for id in [" 1", "1 ", "\t1", "1\t", "a\u{1}b", "\u{7f}", "\u{b}"] {
-            assert!(!is_sendable(id), "{id:?}");
-        }
+/// Whether a header of the call goes along when the caller's own do or do not.
+pub(super) fn is_carried(name: &str, sends_headers: bool, sends_body: bool) -> bool {
+    match name {
+        ACCEPT | CACHE_CONTROL | LAST_EVENT_ID => true,
+        "content-encoding" | "content-language" | "content-length" | "content-location"
+        | "content-type" => sends_body,
+        _ => sends_headers,
     }
 }
+
+const ORIGIN: &str = "origin";

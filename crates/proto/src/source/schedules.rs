@@ -7,11 +7,14 @@
 use super::*;
 use crate::encode;
 use crate::event::EventName;
+use crate::reconnect::Policy;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
+
+const EVENT_STREAM: [(&str, &[u8]); 1] = [("content-type", b"text/event-stream")];
 
 /// What the server does with one connection.
 #[derive(Debug, Clone)]
@@ -111,13 +114,15 @@ impl Receiver<'_> {
 
 fn run(history: &[Published], schedule: &[Connection], seed: u64, close_after: Option<usize>) {
     let policy = Policy::resilient();
-    let mut source = Source::new("http://a.example/", Config::resilient(), seed);
+    let target = Target::new("http://a.example/", "http://a.example");
+    let mut source = Source::new(target, Config::resilient(), seed);
     let mut receiver = Receiver { history, received: 0, opens: 0, disconnects: 0 };
     let mut now = Duration::ZERO;
     // When the schedule is used up the server recovers, and serves all there is.
     let recovered = Connection::Serve { bytes: usize::MAX, chunks: [7].into(), clean: true };
     let mut schedule = schedule.iter();
     let mut serves = 0;
+    let mut asked = 0;
     let mut to_close = close_after;
     let mut poll = |source: &mut Source| {
         while let Some(output) = source.poll_output() {
@@ -132,29 +137,33 @@ fn run(history: &[Published], schedule: &[Connection], seed: u64, close_after: O
         (receiver.received, receiver.opens, receiver.disconnects)
     };
     loop {
-        let Some(request) = source.poll_request() else {
+        if let Some(attempt) = source.poll_attempt() {
+            let headers: Vec<_> = attempt.headers().collect();
+            source.handle_call(now, Call::get(&attempt, &headers));
+            // A frame's own id is committed with it, so the request names the last event received.
+            asked = attempt.last_event_id.map_or(0, |id| id.as_str().parse().unwrap());
+        }
+        if source.poll_request(now).is_none() {
             let Some(deadline) = source.poll_deadline() else { break };
             now = deadline;
             source.handle_timeout(now);
             continue;
-        };
+        }
         let (received, ..) = poll(&mut source);
-        // A frame's own id is committed with it, so the request names the last event received.
-        let asked = request.last_event_id.map_or(0, |id| id.as_str().parse().unwrap());
         assert_eq!(asked, received);
         let step = schedule.next();
         match step.unwrap_or(&recovered) {
             Connection::Unreachable => source.handle_error(now),
-            Connection::Unavailable => source.handle_response(now, ResponseHead::new(503)),
+            Connection::Unavailable => source.handle_response(now, ResponseHead::new(503, &[])),
             Connection::Redirect(status) => {
-                let url = format!("http://a.example/{status}").into();
-                let redirect = Redirect { status: *status, url, crosses_origin: false };
-                source.handle_redirect(now, redirect);
+                let url = format!("http://a.example/{status}");
+                let location = Location::Target(Target::new(url, "http://a.example"));
+                let head = ResponseHead::new(*status, &[]).with_location(location);
+                source.handle_response(now, head);
             }
             Connection::Serve { bytes, chunks, clean } => {
                 serves += 1;
-                let head = ResponseHead::new(200).with_content_type(b"text/event-stream");
-                source.handle_response(now, head);
+                source.handle_response(now, ResponseHead::new(200, &EVENT_STREAM));
                 poll(&mut source);
                 let stream = stream(history, asked);
                 let mut rest = &stream[..stream.len().min(*bytes)];
@@ -188,14 +197,69 @@ fn run(history: &[Published], schedule: &[Connection], seed: u64, close_after: O
     let told = poll(&mut source);
     assert!(close_after.is_some());
     source.handle_timeout(Duration::MAX);
-    source.handle_response(now, ResponseHead::new(200).with_content_type(b"text/event-stream"));
+    source.handle_response(now, ResponseHead::new(200, &EVENT_STREAM));
     source.handle_bytes(now, &mut &b"data: late\n\n"[..]);
     source.handle_end(now);
     assert_eq!(poll(&mut source), told);
-    assert_eq!(source.poll_request(), None);
+    assert_eq!(source.poll_attempt(), None);
+    assert_eq!(source.poll_request(now), None);
+}
+
+/// Follows a history of id-bearing events with a consumer that acknowledges only now and then, and
+/// dies with the connection.
+fn run_acknowledged(events: usize, cuts: &[usize], acknowledges: &[bool], seed: u64) {
+    let target = Target::new("http://a.example/", "http://a.example");
+    let config = Config { commit: Commit::Acknowledged, ..Config::strict() };
+    let history: Vec<Published> = (0..events)
+        .map(|_| Published { name: None, data: "x".into(), retry: None, comment: false })
+        .collect();
+    let mut source = Source::new(target, config, seed);
+    let mut acknowledges = acknowledges.iter().cycle();
+    let mut cuts = cuts.iter();
+    let (mut acknowledged, mut seen, mut now) = (0, 0, Duration::ZERO);
+    while acknowledged < events {
+        let attempt = source.poll_attempt().unwrap();
+        let asked = attempt.last_event_id.as_ref().map_or(0, |id| id.as_str().parse().unwrap());
+        assert_eq!(asked, acknowledged);
+        let headers: Vec<_> = attempt.headers().collect();
+        source.handle_call(now, Call::get(&attempt, &headers));
+        source.poll_request(now).unwrap();
+        source.handle_response(now, ResponseHead::new(200, &EVENT_STREAM));
+        assert_eq!(source.poll_output(), Some(Output::Open));
+        let stream = stream(&history, asked);
+        let cut = cuts.next();
+        let mut rest = &stream[..cut.map_or(stream.len(), |cut| stream.len().min(*cut))];
+        let mut next = asked;
+        while !rest.is_empty() {
+            source.handle_bytes(now, &mut rest);
+            let Some(Output::Message(event)) = source.poll_output() else { continue };
+            next += 1;
+            seen = seen.max(next);
+            assert_eq!(event.last_event_id, next.to_string().as_str());
+            if cut.is_none() || *acknowledges.next().unwrap() {
+                source.acknowledge(source.messages(), &event.last_event_id);
+                acknowledged = next;
+            }
+        }
+        source.handle_error(now);
+        assert!(matches!(source.poll_output(), Some(Output::Disconnected { .. })));
+        now = source.poll_deadline().unwrap();
+        source.handle_timeout(now);
+    }
+    assert_eq!(seen, events);
 }
 
 proptest! {
+    #[test]
+    fn what_was_not_acknowledged_comes_again(
+        events in 1_usize..25,
+        cuts in vec(0_usize..200, 0..25),
+        acknowledges in vec(any::<bool>(), 1..25),
+        seed: u64,
+    ) {
+        run_acknowledged(events, &cuts, &acknowledges, seed);
+    }
+
     #[test]
     fn nothing_is_lost_and_nothing_comes_twice(
         history in vec(published(), 0..25),

@@ -1,6 +1,9 @@
 //! A decoder's reading of a stream that was cut into chunks.
 
-use tidings_proto::decode::{DecodeError, Decoder, Item, Limits};
+use std::time::Duration;
+
+use tidings_proto::Event;
+use tidings_proto::decode::{DecodeError, Decoder, Item, Limits, OwnedItem};
 
 use super::oracle::{Reading, Seen};
 
@@ -34,10 +37,23 @@ pub fn read_events<'c>(chunks: impl IntoIterator<Item = &'c [u8]>) -> Vec<Seen> 
     let mut seen = Vec::new();
     for mut chunk in chunks {
         while let Some(event) = decoder.poll_event(&mut chunk).expect("within the limits") {
-            seen.push(Seen::Event {
-                event_type: event.event_type.as_str().to_owned(),
-                data: event.data,
-                last_event_id: event.last_event_id.as_str().to_owned(),
+            seen.push(seen_event(event));
+        }
+    }
+    seen
+}
+
+/// Reads the chunks of a stream as items to keep.
+pub fn read_owned_items<'c>(chunks: impl IntoIterator<Item = &'c [u8]>) -> Vec<Seen> {
+    let mut decoder = Decoder::new(Limits::default()).with_comments();
+    let mut seen = Vec::new();
+    for mut chunk in chunks {
+        while let Some(item) = decoder.poll_owned_item(&mut chunk).expect("within the limits") {
+            seen.push(match item {
+                OwnedItem::Event(event) => seen_event(event),
+                OwnedItem::Comment(text) => Seen::Comment(text),
+                OwnedItem::Retry(time) => seen_retry(time),
+                other => unreachable!("an item this test does not know: {other:?}"),
             });
         }
     }
@@ -65,9 +81,20 @@ fn seen(item: Item<'_>) -> Seen {
             last_event_id: event.last_event_id().to_owned(),
         },
         Item::Comment(text) => Seen::Comment(text.to_owned()),
-        Item::Retry(time) => Seen::RetryMilliseconds(
-            time.as_millis().try_into().expect("a retry field saturates at u64::MAX"),
-        ),
+        Item::Retry(time) => seen_retry(time),
         other => unreachable!("an item this test does not know: {other:?}"),
     }
+}
+
+fn seen_event(event: Event) -> Seen {
+    Seen::Event {
+        event_type: event.event_type.as_str().to_owned(),
+        data: event.data,
+        last_event_id: event.last_event_id.as_str().to_owned(),
+    }
+}
+
+fn seen_retry(time: Duration) -> Seen {
+    let milliseconds = time.as_millis().try_into();
+    Seen::RetryMilliseconds(milliseconds.expect("a retry field saturates at u64::MAX"))
 }

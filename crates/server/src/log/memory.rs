@@ -6,8 +6,8 @@ use futures_core::future::BoxFuture;
 use parking_lot::RwLock;
 
 use super::{
-    AppendError, Appended, Batch, Bounds, Feed, Index, Log, LogState, Page, Place, Read, ReadError,
-    ReadLimits, Retention, Selection, Tail, TopicSummary,
+    AppendError, Appended, Batch, Bounds, Feed, Index, KeyWindow, Keys, Log, LogState, Page, Place,
+    Read, ReadError, ReadLimits, Retention, Selection, Tail, Taken, TopicSummary,
 };
 use crate::{
     cursor::{Epoch, Offset},
@@ -28,6 +28,7 @@ pub struct MemoryLog {
 struct State {
     records: VecDeque<SharedRecord>,
     index: Index<()>,
+    keys: Keys,
     time: Timestamp,
     closed: bool,
 }
@@ -43,6 +44,7 @@ impl MemoryLog {
         let state = State {
             records: VecDeque::new(),
             index: Index::new(Offset::ZERO),
+            keys: Keys::new(KeyWindow::default()),
             time: Timestamp::default(),
             closed: false,
         };
@@ -62,17 +64,25 @@ impl MemoryLog {
         self
     }
 
+    /// Knows idempotency keys for this long, and so many. Default [`KeyWindow::default`].
+    #[must_use]
+    pub fn with_key_window(mut self, window: KeyWindow) -> Self {
+        self.state.get_mut().keys = Keys::new(window);
+        self
+    }
+
     fn append_now(&self, batch: Batch) -> Result<Appended, AppendError> {
         let mut state = self.state.write();
         if state.closed {
             return Err(AppendError::Closed);
         }
-        let first = state.index.last().next();
         state.time = state.time.max(Timestamp::now());
         let time = state.time;
+        let last = state.index.last();
+        let taken = state.keys.take(&batch.records, last, time)?;
         let mut appended = Vec::with_capacity(batch.records.len());
-        for new in batch.records {
-            let offset = state.index.last().next();
+        for (new, taken) in batch.records.into_iter().zip(&taken) {
+            let &Taken::Appended(offset) = taken else { continue };
             let record = Arc::new(Record { offset, time, new });
             let bytes = u32::try_from(record.memory_bytes()).unwrap_or(u32::MAX);
             let earliest = record.new.id.as_ref().is_none_or(|id| !state.index.has_id(id));
@@ -81,11 +91,11 @@ impl MemoryLog {
             state.records.push_back(Arc::clone(&record));
             appended.push(record);
         }
-        let last = state.index.last();
+        state.keys.trim();
         state.trim(&self.retention, time);
         // Inside the lock: the order of the feed is the order of the offsets.
         self.feed.publish(appended);
-        Ok(Appended::new(self.epoch, first, last))
+        Ok(Appended::new(self.epoch, taken))
     }
 }
 
@@ -196,14 +206,15 @@ mod tests {
     struct Memory;
 
     impl Subject for Memory {
-        fn open(&self, retention: Retention) -> SharedLog {
-            Arc::new(MemoryLog::new(retention, 1))
+        fn open_with(&self, retention: Retention, keys: KeyWindow) -> SharedLog {
+            Arc::new(MemoryLog::new(retention, 1).with_key_window(keys))
         }
 
-        fn reopen(
+        fn reopen_with(
             &self,
             log: SharedLog,
             _: Retention,
+            _: KeyWindow,
         ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
             Box::pin(async { log })
         }

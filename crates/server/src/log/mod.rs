@@ -2,6 +2,7 @@
 
 mod feed;
 mod index;
+mod keys;
 mod memory;
 mod retention;
 
@@ -12,10 +13,12 @@ pub mod contract;
 use std::{fmt, sync::Arc};
 
 use futures_core::future::BoxFuture;
+use smallvec::SmallVec;
 
 pub use self::{
     feed::{Feed, Tail, TailItem},
     index::{Hit, Index, Place, Selection},
+    keys::{KeyWindow, Keys},
     memory::MemoryLog,
     retention::Retention,
 };
@@ -31,7 +34,20 @@ use crate::{
 /// The contract, which `contract` tests on every log:
 ///
 /// - [`append`](Self::append) answers once the batch is as durable as the operator chose, all of
-///   it or none, with rising offsets. What it acknowledged is never lost but by retention.
+///   it or none. What it acknowledged is never lost but by retention.
+/// - The records of a batch that are new get rising offsets in its order, with no other records
+///   between them. They need not follow one another by one: only the answer says, for each record,
+///   where it stands.
+/// - A record with an idempotency key ([`NewRecord::once`]) is appended once: while the log knows
+///   the key, the same event under it is a repetition, which appends nothing, changes nothing,
+///   also not for how long the key is known, and is answered with the offset of the first. That
+///   holds within a batch as well, of which the other records are appended all the same. Another
+///   event under the key is [refused](AppendError::KeyReused), and the batch with it.
+/// - Of publishes under one key at the same time one is appended, and the others are answered when
+///   its outcome is known. A batch that was not appended leaves no key behind.
+/// - A key is as durable as its record: stored with it, in one write. The log knows it for the
+///   time and up to the count of its [`KeyWindow`], also when the record itself was trimmed
+///   meanwhile; but after a restart only if the record was kept.
 /// - A record is visible, to [`read`](Self::read), [`tail`](Self::tail), [`bounds`](Self::bounds)
 ///   and [`resolve`](Self::resolve), only once it is that durable; and whatever the tail has
 ///   yielded, or an append acknowledged, a read that starts later sees.
@@ -41,9 +57,12 @@ use crate::{
 /// - The first failed write latches the log: appends are refused until
 ///   [`reopen`](Self::reopen) succeeds, reads go on.
 pub trait Log: Send + Sync + 'static {
-    /// Appends a batch, all of it or none, and answers once it is durable.
+    /// Appends a batch, less what it repeats, all of it or none, and answers once it is durable.
     ///
     /// Dropping the future does not take the batch back: its outcome is then unknown.
+    ///
+    /// # Errors
+    /// [`AppendError`] says whether something may have been appended.
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
     /// The records after `after` that `filter` matches, oldest first, within `limits`.
@@ -107,18 +126,48 @@ impl From<NewRecord> for Batch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Appended {
-    /// The epoch in which it was appended.
+    /// The present epoch, in which all the offsets hold.
     pub epoch: Epoch,
-    /// The offset of its first record; one past `last` if the batch was empty.
-    pub first: Offset,
-    /// The offset of its last record.
-    pub last: Offset,
+    /// What became of each record, in the order of the batch.
+    pub records: SmallVec<[Taken; 1]>,
 }
 
 impl Appended {
     /// Says where a batch stands.
-    pub fn new(epoch: Epoch, first: Offset, last: Offset) -> Self {
-        Self { epoch, first, last }
+    pub fn new(epoch: Epoch, records: SmallVec<[Taken; 1]>) -> Self {
+        Self { epoch, records }
+    }
+
+    /// Where the batch's first record stands; none if it has no records.
+    pub fn first(&self) -> Option<Offset> {
+        self.records.first().map(|taken| taken.offset())
+    }
+
+    /// Where the batch's last record stands; none if it has no records.
+    pub fn last(&self) -> Option<Offset> {
+        self.records.last().map(|taken| taken.offset())
+    }
+}
+
+/// What became of a record of an acknowledged batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was appended, and stands there.
+    Appended(Offset),
+    /// It repeats the event that stands there, or stood there until it was trimmed.
+    Repeated(Offset),
+}
+
+impl Taken {
+    /// Where the event stands.
+    pub fn offset(&self) -> Offset {
+        let (Self::Appended(offset) | Self::Repeated(offset)) = *self;
+        offset
+    }
+
+    /// Whether nothing was appended for it.
+    pub fn is_repeated(&self) -> bool {
+        matches!(self, Self::Repeated(_))
     }
 }
 
@@ -149,13 +198,21 @@ pub enum AppendError {
         /// The largest that fits.
         bytes_max: usize,
     },
+    /// A record has an idempotency key under which another event was published. Nothing was
+    /// appended. The publisher's fault: a key stands for one event.
+    #[error("the idempotency key was used for another event before")]
+    KeyReused {
+        /// Which record of the batch, counted from 0: the first such one.
+        record: usize,
+    },
     /// The log was closed. Nothing was appended.
     #[error("the log is closed")]
     Closed,
 }
 
 impl AppendError {
-    /// Whether the same append may succeed later without repeating an event.
+    /// Whether the same append may succeed later without repeating an event, whether or not its
+    /// records have keys.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Overloaded | Self::Latched { .. })
     }

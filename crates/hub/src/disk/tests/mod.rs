@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod keys;
 mod latch;
 mod queue;
 mod reads;
@@ -40,7 +41,7 @@ fn record(topic: &str, data: &str) -> NewRecord {
 }
 
 async fn append(log: &DiskLog, data: &str) -> Offset {
-    log.append(record("a", data).into()).await.expect("appended").last
+    log.append(record("a", data).into()).await.expect("appended").records[0].offset()
 }
 
 /// All that is kept: offsets and data.
@@ -91,7 +92,8 @@ impl Ledger {
         match log.append(Batch::new(records)).await {
             Ok(appended) => {
                 let epoch = appended.epoch.to_string();
-                for (offset, data) in (appended.first.0..).zip(batch) {
+                for (taken, data) in appended.records.iter().zip(batch) {
+                    let offset = taken.offset().0;
                     self.see(&epoch, offset, &data);
                     self.acknowledged.push((offset, data));
                 }

@@ -37,12 +37,12 @@ fn what_does_not_fit_the_queue_is_overload_and_is_not_appended() {
             assert_eq!(waiting.len(), 3);
             drop(stuck);
             for (n, appended) in (1..).zip(waiting) {
-                assert_eq!(appended.await.unwrap().last, Offset(n));
+                assert_eq!(appended.await.unwrap().last(), Some(Offset(n)));
             }
             assert_eq!(append(&log, "room again").await, Offset(4));
             // Alone, a batch larger than the queue is taken.
             let large = Batch::new((0..9).map(|n| record("a", &n.to_string())).collect());
-            assert_eq!(log.append(large).await.unwrap().last, Offset(13));
+            assert_eq!(log.append(large).await.unwrap().last(), Some(Offset(13)));
         });
     }
 }
@@ -88,6 +88,6 @@ fn options_out_of_their_limits_are_named() {
     assert!(error.to_string().contains("segment_bytes is 7"), "{error}");
 }
 
-fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+pub(super) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -10,13 +10,14 @@
 
 mod appends;
 mod history;
+mod keys;
 mod model;
 mod reads;
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-pub use self::{appends::*, history::*, model::*, reads::*};
-use super::{Batch, Log, Page, Read, ReadLimits, Retention, SharedLog};
+pub use self::{appends::*, history::*, keys::*, model::*, reads::*};
+use super::{Batch, KeyWindow, Log, Page, Read, ReadLimits, Retention, SharedLog};
 use crate::{
     cursor::Offset,
     matcher::{Filter, Matcher, Pattern},
@@ -26,16 +27,31 @@ use crate::{
 
 /// What makes the logs that are tested.
 pub trait Subject: Send + Sync {
-    /// An empty log with this retention.
-    fn open(&self, retention: Retention) -> SharedLog;
+    /// An empty log with this retention, which knows keys for this long.
+    fn open_with(&self, retention: Retention, keys: KeyWindow) -> SharedLog;
 
-    /// The log again, after it was closed and opened if it outlives that. The retention is the
-    /// one it was opened with.
+    /// The log again, after it was closed and opened if it outlives that. The retention and the
+    /// window are those it was opened with.
+    fn reopen_with(
+        &self,
+        log: SharedLog,
+        retention: Retention,
+        keys: KeyWindow,
+    ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>>;
+
+    /// [`open_with`](Self::open_with) the usual window of keys.
+    fn open(&self, retention: Retention) -> SharedLog {
+        self.open_with(retention, KeyWindow::default())
+    }
+
+    /// [`reopen_with`](Self::reopen_with) the usual window of keys.
     fn reopen(
         &self,
         log: SharedLog,
         retention: Retention,
-    ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>>;
+    ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
+        self.reopen_with(log, retention, KeyWindow::default())
+    }
 }
 
 /// Makes a test of each check of the contract, with the [`Subject`] that the expression makes.
@@ -61,6 +77,15 @@ macro_rules! contract_tests {
             trims_past_the_bound_may_only_alarm,
             a_reused_id_is_its_earliest_record,
             a_random_history_equals_the_model,
+            a_key_is_appended_once,
+            a_key_stands_for_one_event,
+            a_batch_is_less_what_it_repeats,
+            a_refused_batch_leaves_no_key,
+            publishers_at_the_same_time_append_a_key_once,
+            keys_are_known_up_to_a_count,
+            keys_are_known_for_a_time,
+            keys_are_known_after_their_records_were_trimmed,
+            random_keys_equal_the_model,
         );
     };
     ($subject:expr; $($check:ident),* $(,)?) => {
@@ -109,7 +134,8 @@ fn pattern(source: &str) -> Matcher {
 }
 
 async fn append(log: &dyn Log, batch: impl Into<Batch>) -> Offset {
-    log.append(batch.into()).await.expect("appended").last
+    let appended = log.append(batch.into()).await.expect("appended");
+    appended.last().expect("a batch with records")
 }
 
 async fn page(log: &dyn Log, after: Offset, filter: &Filter, limits: ReadLimits) -> Page {

@@ -1,0 +1,268 @@
+//! A stream of events that knows its end and its errors.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use futures_core::stream::FusedStream;
+use pin_project_lite::pin_project;
+use tidings_proto::{Event, EventId, EventName};
+
+use crate::excerpt::excerpt;
+
+pin_project! {
+    /// The events of an answer, under the rules that an API adds to event streams: which event is
+    /// the last, which are errors, and which do not matter.
+    ///
+    /// An HTTP response that ends says nothing about whether the answer was whole: a proxy that
+    /// gives up ends it just as well. So APIs send an end mark, and this adapter tells an answer
+    /// that was cut off from one that is complete.
+    ///
+    /// It takes any stream of [`Event`]s or [`Message`](crate::Message)s: an
+    /// [`EventStream`](crate::EventStream) by [`answer`](crate::EventStream::answer), an
+    /// [`EventSource`](crate::EventSource) by [`messages`](crate::EventSource::messages), or one of
+    /// your own. It yields [`Event`]s, for those who parse the data themselves; with the feature
+    /// `json`, which is on by default, [`Answer::json`] parses it.
+    ///
+    /// It ends after every `Err` but that of one event's JSON, and at the end mark. Then, unless
+    /// the source ended by itself, it drops the source at once, which closes a connection that the
+    /// server would hold open.
+    ///
+    /// ```
+    /// use futures_util::{StreamExt, TryStreamExt, stream};
+    /// use tidings_client::{AnswerError, EventStream};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let chunks = ["data: Hel\n\n", "data: lo\n\ndata: [DONE]\n\n"];
+    /// let body = stream::iter(chunks.map(std::io::Result::Ok));
+    /// let mut answer = EventStream::new(body).answer().end_at_data("[DONE]");
+    /// let mut text = String::new();
+    /// while let Some(event) = answer.try_next().await? {
+    ///     text += &event.data;
+    /// }
+    /// assert_eq!(text, "Hello");
+    ///
+    /// let body = stream::iter(["data: Hel\n\n"].map(std::io::Result::Ok));
+    /// let mut answer = EventStream::new(body).answer().end_at_data("[DONE]");
+    /// assert!(answer.next().await.unwrap().is_ok());
+    /// assert!(matches!(answer.next().await, Some(Err(AnswerError::CutOff { .. }))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[derive(Debug)]
+    #[must_use = "a stream does nothing unless it is polled"]
+    pub struct Answer<S> {
+        #[pin]
+        source: Option<S>,
+        // Whether the source has ended by itself.
+        source_ended: bool,
+        rules: Rules,
+        last_event_id: EventId,
+    }
+}
+
+/// What the API has agreed on with its readers.
+#[derive(Debug, Default)]
+struct Rules {
+    /// Data that ends the answer and is not part of it.
+    end_data: Vec<String>,
+    /// Types of the event that is the last of the answer.
+    end_types: Vec<String>,
+    /// Types of events that report an error.
+    error_types: Vec<String>,
+    /// Types of the events that matter; all, if there is none.
+    wanted_types: Vec<String>,
+}
+
+impl<S> Answer<S> {
+    /// All events of `source`, until one of the other methods says more.
+    pub fn new(source: S) -> Self {
+        Self {
+            source: Some(source),
+            source_ended: false,
+            rules: Rules::default(),
+            last_event_id: EventId::default(),
+        }
+    }
+
+    /// An event with this data, whatever its type, ends the answer and is not delivered: `[DONE]`
+    /// in most APIs like OpenAI's. Space around it does not count. May be called for several.
+    pub fn end_at_data(mut self, data: impl AsRef<str>) -> Self {
+        self.rules.end_data.push(data.as_ref().trim_ascii().to_owned());
+        self
+    }
+
+    /// An event of this type is the last of the answer, and is delivered: `message_stop` of
+    /// Anthropic's API, `response.completed` of OpenAI's newer one. May be called for several.
+    pub fn end_after(mut self, event_type: impl Into<String>) -> Self {
+        self.rules.end_types.push(event_type.into());
+        self
+    }
+
+    /// An event of this type, often `error`, is [`AnswerError::Reported`], which ends the answer.
+    /// May be called for several. Default: none, as any event may be called `error`.
+    pub fn error_event(mut self, event_type: impl Into<String>) -> Self {
+        self.rules.error_types.push(event_type.into());
+        self
+    }
+
+    /// Delivers events of this type alone, and of others for which it is called, too. Events of
+    /// other types still end the answer or report an error, but are not delivered.
+    pub fn only(mut self, event_type: impl Into<String>) -> Self {
+        self.rules.wanted_types.push(event_type.into());
+        self
+    }
+
+    /// Where the events come from, unless the answer has ended and dropped it.
+    pub const fn source(&self) -> Option<&S> {
+        self.source.as_ref()
+    }
+}
+
+impl<S, M, E> Stream for Answer<S>
+where
+    S: Stream<Item = Result<M, E>>,
+    M: Into<Event>,
+{
+    type Item = Result<Event, AnswerError<E>>;
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Event, AnswerError<E>>>> {
+        let mut this = self.project();
+        loop {
+            let source = match this.source.as_mut().as_pin_mut() {
+                Some(source) if !*this.source_ended => source,
+                _ => return Poll::Ready(None),
+            };
+            let event: Event = match ready!(source.poll_next(context)) {
+                Some(Ok(message)) => message.into(),
+                Some(Err(error)) => {
+                    this.source.set(None);
+                    return Poll::Ready(Some(Err(AnswerError::Source(error))));
+                }
+                None => {
+                    *this.source_ended = true;
+                    let last_event_id = std::mem::take(this.last_event_id);
+                    let is_cut_off = this.rules.have_end();
+                    return Poll::Ready(
+                        is_cut_off.then_some(Err(AnswerError::CutOff { last_event_id })),
+                    );
+                }
+            };
+            let verdict = this.rules.judge(&event);
+            if verdict.ends() {
+                this.source.set(None);
+            } else {
+                this.last_event_id.clone_from(&event.last_event_id);
+            }
+            match verdict {
+                Verdict::Deliver | Verdict::DeliverLast => return Poll::Ready(Some(Ok(event))),
+                Verdict::Report => {
+                    let Event { event_type, data, .. } = event;
+                    let error = AnswerError::Reported { event_type, data };
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Verdict::End => return Poll::Ready(None),
+                Verdict::PassOver => {}
+            }
+        }
+    }
+}
+
+impl<S, M, E> FusedStream for Answer<S>
+where
+    S: Stream<Item = Result<M, E>>,
+    M: Into<Event>,
+{
+    fn is_terminated(&self) -> bool {
+        self.source_ended || self.source.is_none()
+    }
+}
+
+impl Rules {
+    fn have_end(&self) -> bool {
+        !self.end_data.is_empty() || !self.end_types.is_empty()
+    }
+
+    fn judge(&self, event: &Event) -> Verdict {
+        let is_one_of = |types: &[String]| types.iter().any(|name| event.event_type == **name);
+        let is_wanted = self.wanted_types.is_empty() || is_one_of(&self.wanted_types);
+        let data = event.data.trim_ascii();
+        if self.end_data.iter().any(|end| data == end) {
+            Verdict::End
+        } else if is_one_of(&self.error_types) {
+            Verdict::Report
+        } else if is_one_of(&self.end_types) {
+            if is_wanted { Verdict::DeliverLast } else { Verdict::End }
+        } else if is_wanted {
+            Verdict::Deliver
+        } else {
+            Verdict::PassOver
+        }
+    }
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Deliver,
+    DeliverLast,
+    Report,
+    End,
+    PassOver,
+}
+
+impl Verdict {
+    const fn ends(self) -> bool {
+        matches!(self, Self::DeliverLast | Self::Report | Self::End)
+    }
+}
+
+/// Why an [`Answer`] is not complete, or one of its events is not what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError<E> {
+    /// The source of the events failed. Its error says whose fault it is and what to do.
+    #[error(transparent)]
+    Source(E),
+    /// The source ended before the end mark, so that what has come is a part of the answer. The
+    /// server, or what stands between, is at fault: ask again, or resume if the server can.
+    #[error("the answer was cut off: the stream ended before its end mark")]
+    CutOff {
+        /// The id to resume after: that of the last event received. Empty if there was none.
+        last_event_id: EventId,
+    },
+    /// The server sent an event that reports an error, of a type that
+    /// [`Answer::error_event`] names. Its data says whose fault it is.
+    #[error("the server reported an error in the stream: {}", excerpt(.data, DATA_CHARS_MAX))]
+    Reported {
+        /// The type of the event.
+        event_type: EventName,
+        /// All of its data. The sentence of this error shows at most 300 characters of it.
+        data: String,
+    },
+    /// The data of an event is not JSON, or not of the type that was asked for. The server is at
+    /// fault, or the type is too narrow for what it may send. **The next event is still delivered**:
+    /// go on or stop, as the program needs.
+    #[cfg(feature = "json")]
+    #[error(
+        "an event of type {event_type} is not the JSON that was expected: {reason}; its data begins {excerpt}"
+    )]
+    Json {
+        /// The type of the event.
+        event_type: EventName,
+        /// The id of the event, or of an earlier one if it brought none. Empty if there was none.
+        last_event_id: EventId,
+        /// What is wrong and where, in at most 160 characters: it may quote the data.
+        reason: String,
+        /// The beginning of the data: at most 80 characters, as data may be long and secret, and
+        /// errors end up in logs. Use the [`Answer`] without JSON for all of it.
+        excerpt: String,
+    },
+}
+
+/// Enough for what a server has to say.
+const DATA_CHARS_MAX: usize = 300;

@@ -1,0 +1,194 @@
+//! What the caller wants to be sent, and what is sent only once.
+
+use super::*;
+use crate::reconnect::Policy;
+
+fn post(config: Config) -> Play {
+    let mut play = Play::new(config);
+    play.method = "POST";
+    play
+}
+
+fn not_replayed(cause: Cause) -> Output {
+    Output::Failed { cause, finality: Finality::NotReplayed }
+}
+
+#[test]
+fn a_post_that_was_sent_is_not_sent_again() {
+    type End = fn(&mut Play) -> Vec<Output>;
+    let ends: [(End, Cause); 4] = [
+        (Play::end, Cause::Ended),
+        (Play::error, Cause::Network),
+        (
+            |play| play.bytes(&"x".repeat(20)),
+            Cause::Limit(crate::decode::DecodeError::LineTooLong { line_bytes_max: 10 }),
+        ),
+        (
+            |play| {
+                play.pass();
+                play.outputs()
+            },
+            Cause::Idle { idle_timeout: 300 * SECOND },
+        ),
+    ];
+    for (end, cause) in ends {
+        let limits = crate::decode::Limits { line_bytes_max: 10, ..Default::default() };
+        let mut play = post(Config { limits, ..Config::resilient() });
+        assert_eq!(&*play.request().method, "POST");
+        play.respond(200);
+        assert_eq!(end(&mut play), [not_replayed(cause)]);
+        assert_eq!(play.source.ready_state(), ReadyState::Closed);
+    }
+    // Neither after a refusal that would pass.
+    let mut play = post(Config::resilient());
+    play.request();
+    assert_eq!(play.respond(503), [not_replayed(refused(503))]);
+}
+
+#[test]
+fn a_post_that_was_not_sent_is_tried_again() {
+    let mut play = post(Config::strict());
+    play.request();
+    play.source.handle_connect_error(ZERO);
+    assert_eq!(play.outputs(), [disconnected(Cause::Unreachable, 3 * SECOND)]);
+    assert_eq!(&*play.wait().method, "POST");
+    assert_eq!(play.respond(200), [Output::Open]);
+}
+
+#[test]
+fn a_post_is_replayed_when_asked() {
+    let mut play = post(Config::strict());
+    play.replays = true;
+    play.request();
+    play.respond(200);
+    play.bytes("id: 4\ndata: x\n\n");
+    assert_eq!(play.error(), [disconnected(Cause::Network, 3 * SECOND)]);
+    let request = play.wait();
+    assert_eq!(&*request.method, "POST");
+    assert_eq!(play.last_event_id(&request).as_deref(), Some("4"));
+}
+
+#[test]
+fn a_redirected_post_that_became_a_get_is_repeated_as_the_caller_says() {
+    let mut play = post(Config::strict());
+    play.request();
+    play.redirect(303, "http://a.example/stream");
+    assert_eq!(&*play.request().method, "GET");
+    play.respond(200);
+    // The POST did what it does; a reconnect would do it again.
+    assert_eq!(play.end(), [not_replayed(Cause::Ended)]);
+}
+
+#[test]
+fn a_caller_that_varies_its_call_is_asked_again() {
+    let mut play = post(Config { calls_vary: true, ..Config::strict() });
+    play.request();
+    play.respond(200);
+    play.bytes("id: 9\ndata: x\n\n");
+    assert_eq!(play.error(), [disconnected(Cause::Network, 3 * SECOND)]);
+    play.pass();
+    let attempt = play.source.poll_attempt().unwrap();
+    assert_eq!((attempt.number, attempt.failures), (2, 1));
+    play.method = "GET";
+    play.call_to(target("http://a.example/resume?after=9"), &attempt);
+    let request = play.request();
+    assert_eq!(&*request.target.url, "http://a.example/resume?after=9");
+    assert_eq!(&*request.method, "GET");
+    play.respond(200);
+    play.end();
+    play.pass();
+    // A URL for one attempt is not one to stay with.
+    let attempt = play.source.poll_attempt().unwrap();
+    assert_eq!(&*attempt.target.url, URL);
+    // It may change its mind, but not without being asked to replay.
+    let mut play = post(Config { calls_vary: true, ..Config::strict() });
+    play.request();
+    play.error();
+    play.pass();
+    play.call();
+    assert_eq!(play.outputs(), [not_replayed(Cause::Network)]);
+    assert_eq!(play.source.poll_request(play.now), None);
+}
+
+#[test]
+fn a_call_that_cannot_be_prepared_is_tried_again_or_final() {
+    let mut play = Play::new(Config::strict());
+    play.source.poll_attempt().unwrap();
+    assert_eq!(play.source.poll_deadline(), None);
+    play.source.handle_call_error(ZERO, false);
+    let cause = Cause::NotPrepared { is_final: false };
+    assert_eq!(play.outputs(), [disconnected(cause, 3 * SECOND)]);
+    play.pass();
+    play.source.poll_attempt().unwrap();
+    play.source.handle_call_error(play.now, true);
+    assert_eq!(play.outputs(), [failed(Cause::NotPrepared { is_final: true })]);
+    // It does not fit any other state.
+    let mut play = Play::open(Config::strict());
+    play.source.handle_call_error(ZERO, true);
+    assert_eq!(play.outputs(), []);
+}
+
+#[test]
+fn attempts_are_counted() {
+    let mut play = Play::new(Config { reconnect: Policy::strict(), ..Config::strict() });
+    for number in 1..=4 {
+        let attempt = play.call();
+        assert_eq!((attempt.number, attempt.failures), (number, number as u32 - 1));
+        play.request();
+        play.error();
+        play.pass();
+    }
+}
+
+#[test]
+fn silence_ends_a_connection() {
+    let idle_timeout = 20 * SECOND;
+    let config = Config { idle_timeout: Some(idle_timeout), ..Config::strict() };
+    let idle = disconnected(Cause::Idle { idle_timeout }, 3 * SECOND);
+    // Before the response,
+    let mut play = Play::new(config.clone());
+    play.request();
+    play.pass();
+    assert_eq!((play.now, play.outputs()), (idle_timeout, vec![idle.clone()]));
+    play.wait();
+    assert_eq!(play.respond(200), [Output::Open]);
+    // and in the stream, in which a comment counts, and so does a part of a line.
+    for bytes in [":\n", "da", "ta: x\n\n"] {
+        play.now += 19 * SECOND;
+        play.source.handle_timeout(play.now);
+        assert_eq!(play.outputs(), []);
+        play.bytes(bytes);
+        assert_eq!(play.source.poll_deadline(), Some(play.now + idle_timeout));
+    }
+    // Nothing is not something.
+    play.now += 19 * SECOND;
+    play.source.handle_bytes(play.now, &mut &b""[..]);
+    play.pass();
+    assert_eq!(play.outputs(), [idle]);
+    assert_eq!(play.source.ready_state(), ReadyState::Connecting);
+}
+
+#[test]
+fn a_reconnect_that_is_asked_for_does_not_wait() {
+    let mut play = Play::open(Config::resilient());
+    play.bytes("id: 1\ndata: a\n\n");
+    play.source.reconnect(play.now);
+    assert_eq!(play.outputs(), [disconnected(Cause::Asked, ZERO)]);
+    assert_eq!(play.resume().as_deref(), Some("1"));
+    assert_eq!((play.now, play.source.failures()), (ZERO, 0));
+    // Nor does one in the middle of a wait.
+    play.error();
+    assert!(play.source.poll_deadline().unwrap() > ZERO);
+    play.source.reconnect(play.now);
+    assert_eq!(play.outputs(), []);
+    assert_eq!(play.resume().as_deref(), Some("1"));
+    assert_eq!(play.now, ZERO);
+    play.source.close();
+    play.source.reconnect(play.now);
+    assert_eq!(play.source.poll_attempt(), None);
+    // It is no way to send again what may not be replayed.
+    let mut play = post(Config::strict());
+    play.request();
+    play.source.reconnect(ZERO);
+    assert_eq!(play.outputs(), [not_replayed(Cause::Asked)]);
+}
