@@ -27,10 +27,10 @@
 //! are keys as well. After a reconnect they count from 1 under the id that was sent, whose own event
 //! is not sent again; and not at all if the id could not be sent, until there is another.
 //!
-//! What remains: an upstream that uses its ids again for *equal* events, and of which the relay has
-//! seen neither an id come again nor one with other content, has taken these events for repetitions.
-//! And the client does not say whether an event brought the id or a block without data did just
-//! before it, so that such an event counts as the one with the id.
+//! What remains: when an upstream uses its ids again for *equal* events, and the relay has seen
+//! neither an id come again in this run nor one with other content, those events are taken for
+//! repetitions. And the client does not say whether an event brought the id or a block without data
+//! did just before it, so that such an event counts as the one with the id.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
