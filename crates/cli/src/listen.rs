@@ -4,7 +4,6 @@ mod ask;
 mod cursor_file;
 mod json_text;
 mod reader;
-mod status;
 mod view;
 
 use std::future::ready;
@@ -17,10 +16,10 @@ use tidings_client::{Cause, Error, EventId, EventSource, Message, Policy, Profil
 
 use self::ask::Ask;
 use self::cursor_file::CursorFile;
-use self::status::Status;
 use self::view::{Form, View};
 use crate::command_error::CommandError;
 use crate::interrupt::interrupted;
+use crate::status::{self, Status};
 use crate::text::{missing_scheme, public};
 
 /// Follow an event stream, and reconnect when it breaks off.

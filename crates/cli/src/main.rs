@@ -2,14 +2,19 @@
 //!
 //! Each command is a module with its arguments and a `run`; this file only wires them.
 
+mod attempt;
 mod command_error;
 mod header;
 mod interrupt;
 mod listen;
 mod problem;
 mod publish;
+mod relay;
 mod serve;
+mod status;
+mod target;
 mod text;
+mod whole_file;
 
 use std::process::ExitCode;
 
@@ -30,6 +35,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Publish(publish::Args),
     Listen(listen::Args),
+    Relay(relay::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +43,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Publish(args) => complete(publish::run(args)),
         Command::Listen(args) => complete(listen::run(args)),
+        Command::Relay(args) => complete(relay::run(args)),
     }
 }
 

@@ -6,9 +6,12 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Problem {
+    /// What kind it is: a URL that ends in its name.
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
     title: Option<String>,
     detail: Option<String>,
-    field: Option<String>,
+    pub(crate) field: Option<String>,
     rule: Option<String>,
     /// The line of the batch, counted from 1.
     pub(crate) line: Option<u64>,

@@ -3,7 +3,6 @@
 mod hub;
 mod lines;
 mod progress;
-mod target;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Read, Write};
@@ -12,13 +11,14 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 
-use self::hub::{Common, Hub, PublishError};
+use self::hub::{Common, Hub};
 use self::lines::{InputError, Line, Lines};
 use self::progress::Progress;
-use self::target::Target;
+use crate::attempt::PublishError;
 use crate::command_error::CommandError;
 use crate::header::{self, Header};
 use crate::interrupt::interrupted;
+use crate::target::Target;
 use crate::text::{count, missing_scheme, visible};
 
 /// Publish an event, or one for each line of the input.

@@ -1,16 +1,15 @@
 //! The file that remembers where a listener got to.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tidings_client::EventId;
 
+use crate::whole_file::WholeFile;
+
 /// The file, and the id that is in it.
 pub(super) struct CursorFile {
-    path: PathBuf,
-    /// Written first, and then renamed, so that the file is never half of an id.
-    new_path: PathBuf,
+    file: WholeFile,
     stored: EventId,
 }
 
@@ -20,16 +19,11 @@ impl CursorFile {
     /// # Errors
     /// The file cannot be read, or what it holds is not an id.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
+        let file = WholeFile::new(path);
+        let text = file.read()?;
         let stored = EventId::new(text.strip_suffix('\n').unwrap_or(&text))
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        let mut new_path = path.as_os_str().to_owned();
-        new_path.push(".new");
-        Ok(Self { path: path.to_owned(), new_path: new_path.into(), stored })
+        Ok(Self { file, stored })
     }
 
     /// The id to resume after.
@@ -45,8 +39,7 @@ impl CursorFile {
         if self.stored == *id {
             return Ok(());
         }
-        fs::write(&self.new_path, format!("{id}\n"))?;
-        fs::rename(&self.new_path, &self.path)?;
+        self.file.replace(&format!("{id}\n"))?;
         self.stored = id.clone();
         Ok(())
     }
@@ -54,6 +47,8 @@ impl CursorFile {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tidings_client::Message;
 
 use super::json_text;
+use crate::status::DIM;
 use crate::text::visible;
 
 /// The form of the output.
@@ -152,8 +153,6 @@ fn name_style(name: &str) -> Style {
     };
     Style::new().bold().fg_color(Some(colour.into()))
 }
-
-pub(super) const DIM: Style = Style::new().dimmed();
 
 /// The width that is assumed when the output is not a terminal.
 const WIDTH: usize = 100;

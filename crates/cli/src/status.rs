@@ -1,4 +1,5 @@
-//! What happens to the connection, in calm sentences on standard error.
+//! What happens to the connection of a stream that is followed, in calm sentences on standard
+//! error.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -8,23 +9,22 @@ use serde::Deserialize;
 use tidings_client::{Cause, Disconnection, Error, EventId};
 use url::Url;
 
-use super::view::DIM;
 use crate::problem::Problem;
 use crate::text::{duration, visible};
 
 /// Tells what happens to the connection.
-pub(super) struct Status {
+pub(crate) struct Status {
     url: String,
     /// Whether the connection has stood before.
     connected: bool,
 }
 
 impl Status {
-    pub(super) fn new(url: &Url) -> Self {
+    pub(crate) fn new(url: &Url) -> Self {
         Self { url: url.to_string(), connected: false }
     }
 
-    pub(super) fn open(&mut self, last_event_id: &EventId) {
+    pub(crate) fn open(&mut self, last_event_id: &EventId) {
         let again = if self.connected { "Connected again" } else { "Connected" };
         self.connected = true;
         if last_event_id.is_empty() {
@@ -35,7 +35,7 @@ impl Status {
         }
     }
 
-    pub(super) fn disconnected(&self, disconnection: &Disconnection) {
+    pub(crate) fn disconnected(&self, disconnection: &Disconnection) {
         let delay = duration(disconnection.delay);
         let reason = visible(&disconnection.reason()).into_owned();
         if self.connected {
@@ -45,7 +45,7 @@ impl Status {
         }
     }
 
-    pub(super) fn unsendable_id(&self, id: &EventId) {
+    pub(crate) fn unsendable_id(&self, id: &EventId) {
         let id = visible(id.as_str()).into_owned();
         warn(format!(
             "the event id {id:?} cannot be sent back to the server, so events may be missed or \
@@ -53,15 +53,15 @@ impl Status {
         ));
     }
 
-    pub(super) fn gap(&self, data: &str) {
+    pub(crate) fn gap(&self, data: &str) {
         warn(gap_sentence(data));
     }
 
-    pub(super) fn ended(&self) {
+    pub(crate) fn ended(&self) {
         say("The stream has ended: the server asked not to reconnect (204).");
     }
 
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         say("The answer has ended.");
     }
 }
@@ -96,8 +96,8 @@ fn gap_sentence(data: &str) -> String {
     sentence
 }
 
-/// Why the listener is closed for good, and what to do about it.
-pub(super) fn refusal(url: &Url, error: &Error) -> String {
+/// Why the stream is not followed any more, and what to do about it.
+pub(crate) fn refusal(url: &Url, error: &Error) -> String {
     if let Error::RetriesExhausted { .. } | Error::NotReplayed { .. } = error {
         return match reason(error) {
             Some(reason) => format!("{url}: {}: {}", visible(&error.to_string()), visible(&reason)),
@@ -134,7 +134,7 @@ pub(super) fn refusal(url: &Url, error: &Error) -> String {
             format!("{url} answers with {found}, not with an event stream. Check the URL.")
         }
         Cause::Limit(limit) => {
-            format!("{url} sends events that are too large: {limit}. The listener gives up.")
+            format!("{url} sends events that are too large: {limit}. They cannot be followed.")
         }
         Cause::Cors(error) => {
             let error = error.to_string();
@@ -150,15 +150,19 @@ fn reason(error: &Error) -> Option<String> {
     serde_json::from_slice::<Problem>(body).ok()?.reason()
 }
 
-fn say(sentence: impl Display) {
+/// Says what is good to know and asks for nothing.
+pub(crate) fn say(sentence: impl Display) {
     // Nothing can be done if nobody reads this.
     let _ = writeln!(anstream::stderr(), "{DIM}{sentence}{DIM:#}");
 }
 
-fn warn(sentence: impl Display) {
+/// Says what somebody may have to act on.
+pub(crate) fn warn(sentence: impl Display) {
     let yellow = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
     let _ = writeln!(anstream::stderr(), "{yellow}warning:{yellow:#} {sentence}");
 }
+
+pub(crate) const DIM: Style = Style::new().dimmed();
 
 #[cfg(test)]
 mod tests {
