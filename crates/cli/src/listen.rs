@@ -52,8 +52,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// Exit with code 0 at the event with this data, such as [DONE], which is not printed. If the
-    /// stream ends for good before, the exit code is 1.
+    /// Exit with code 0 at the event with this data, the end mark of the stream, which is not
+    /// printed. If the stream ends for good before, the exit code is 1.
     #[arg(long, value_name = "DATA")]
     until: Option<String>,
 

@@ -32,7 +32,7 @@ pub(super) struct Ask {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     idle_timeout: Option<Duration>,
 
-    /// Ask as a web page of this origin would, such as https://example.com, and stop if the server
+    /// Ask as a web page of this origin would, which is a scheme and a host, and stop if the server
     /// does not allow it by the rules of CORS.
     #[arg(long, value_name = "ORIGIN")]
     origin: Option<String>,
