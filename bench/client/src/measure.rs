@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::contender::{Contender, Failure, Http};
-use crate::server::{self, Order};
+use crate::server::{self, Chunks, Order};
 use crate::usage;
 use crate::workload::{Check, Pass, Sum, Workload};
 
@@ -19,7 +19,7 @@ use crate::workload::{Check, Pass, Sum, Workload};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measurement {
     /// One source that reads as fast as it can.
-    FullSpeed { workload: Workload, chunk_bytes: usize },
+    FullSpeed { workload: Workload, chunks: Chunks },
     /// [`CROWD`] sources in one process, that do so at once.
     Crowd,
     /// One source that reads nothing until the server can send no more, then everything.
@@ -42,8 +42,8 @@ impl Measurement {
     /// Measures `contender` in this process, which has done nothing else before.
     pub async fn take(self, contender: Contender, server: SocketAddr) -> Result<Figures, Failure> {
         match self {
-            Self::FullSpeed { workload, chunk_bytes } => {
-                let order = Order { workload, chunk_bytes, passes: 1, held: false };
+            Self::FullSpeed { workload, chunks } => {
+                let order = Order { workload, chunks, passes: 1, held: false };
                 full_speed(contender, order, server).await
             }
             Self::Crowd => crowd(contender, server).await,
@@ -56,8 +56,8 @@ impl Measurement {
 impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FullSpeed { workload, chunk_bytes } => {
-                write!(f, "{}/{chunk_bytes}", workload.name())
+            Self::FullSpeed { workload, chunks } => {
+                write!(f, "{}/{chunks}", workload.name())
             }
             Self::Crowd => f.write_str("crowd"),
             Self::Stall => f.write_str("stall"),
@@ -72,9 +72,9 @@ impl FromStr for Measurement {
         match text.split_once('/') {
             None if text == "crowd" => Ok(Self::Crowd),
             None if text == "stall" => Ok(Self::Stall),
-            Some((workload, chunk_bytes)) => Ok(Self::FullSpeed {
+            Some((workload, chunks)) => Ok(Self::FullSpeed {
                 workload: Workload::named(workload).ok_or("no such workload")?,
-                chunk_bytes: chunk_bytes.parse()?,
+                chunks: chunks.parse()?,
             }),
             None => Err(format!("no such measurement: {text}").into()),
         }
@@ -183,8 +183,7 @@ async fn read(
 
 async fn crowd(contender: Contender, server: SocketAddr) -> Result<Figures, Failure> {
     more_files()?;
-    let order =
-        Order { workload: Workload::Llm, chunk_bytes: CROWD_CHUNK_BYTES, passes: 1, held: true };
+    let order = Order { workload: Workload::Llm, chunks: CROWD_CHUNKS, passes: 1, held: true };
     let pass = order.workload.pass();
     let expected = pass.sum(order.passes);
     let http = Http::new(contender)?;
@@ -223,8 +222,7 @@ async fn crowd(contender: Contender, server: SocketAddr) -> Result<Figures, Fail
 }
 
 async fn stall(contender: Contender, server: SocketAddr) -> Result<Figures, Failure> {
-    let order =
-        Order { workload: Workload::Llm, chunk_bytes: STALL_CHUNK_BYTES, passes: 1, held: true };
+    let order = Order { workload: Workload::Llm, chunks: STALL_CHUNKS, passes: 1, held: true };
     let pass = order.workload.pass();
     let order = Order { passes: STALL_BYTES.div_ceil(pass.stream().len() as u64), ..order };
     let http = Http::new(contender)?;
@@ -275,10 +273,10 @@ fn more_files() -> io::Result<()> {
 
 /// The number of sources of [`Measurement::Crowd`].
 pub const CROWD: usize = 1_000;
-const CROWD_CHUNK_BYTES: usize = 1_400;
+const CROWD_CHUNKS: Chunks = Chunks::PACKET;
 /// What the server offers a stalled source.
 pub const STALL_BYTES: u64 = 64 << 20;
-const STALL_CHUNK_BYTES: usize = 16 << 10;
+const STALL_CHUNKS: Chunks = Chunks::LARGE;
 /// A server that could write nothing for so long never will.
 const STALLED: Duration = Duration::from_millis(300);
 const LOOK: Duration = Duration::from_millis(10);

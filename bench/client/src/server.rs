@@ -2,9 +2,12 @@
 //! writes, so that it costs as little as a server can.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::num::{NonZeroUsize, ParseIntError};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,8 +22,7 @@ use crate::workload::Workload;
 #[derive(Debug, Clone, Copy)]
 pub struct Order {
     pub workload: Workload,
-    /// The size of a chunk of the chunked transfer coding.
-    pub chunk_bytes: usize,
+    pub chunks: Chunks,
     pub passes: u64,
     /// Whether the head is sent at once and the stream only when the server is told to.
     pub held: bool,
@@ -28,18 +30,50 @@ pub struct Order {
 
 impl Order {
     pub fn url(&self, server: SocketAddr) -> String {
-        let Self { workload, chunk_bytes, passes, held } = self;
-        format!("http://{server}/{}/{chunk_bytes}/{passes}/{held}", workload.name())
+        let Self { workload, chunks, passes, held } = self;
+        format!("http://{server}/{}/{chunks}/{passes}/{held}", workload.name())
     }
 
     fn parse(path: &str) -> Option<Self> {
         let mut parts = path.strip_prefix('/')?.split('/');
         Some(Self {
             workload: Workload::named(parts.next()?)?,
-            chunk_bytes: parts.next()?.parse().ok().filter(|bytes| *bytes > 0)?,
+            chunks: parts.next()?.parse().ok()?,
             passes: parts.next()?.parse().ok()?,
             held: parts.next()?.parse().ok()?,
         })
+    }
+}
+
+/// What is sent as a chunk of the chunked transfer coding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Chunks {
+    /// Each event, as by a server that sends what it has at once.
+    Events,
+    /// So many bytes, wherever the events end.
+    Bytes(NonZeroUsize),
+}
+
+impl Chunks {
+    /// About what a packet holds.
+    pub const PACKET: Self = Self::Bytes(NonZeroUsize::new(1_400).unwrap());
+    pub const LARGE: Self = Self::Bytes(NonZeroUsize::new(16 << 10).unwrap());
+}
+
+impl fmt::Display for Chunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Events => f.write_str("event"),
+            Self::Bytes(bytes) => bytes.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Chunks {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        if text == "event" { Ok(Self::Events) } else { text.parse().map(Self::Bytes) }
     }
 }
 
@@ -101,7 +135,7 @@ pub async fn serve() -> io::Result<()> {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
-    let mut streams: HashMap<(&str, usize), Arc<[u8]>> = HashMap::new();
+    let mut streams: HashMap<(&str, Chunks), Arc<[u8]>> = HashMap::new();
     let (release, released) = watch::channel(());
     let (release, written) = (Arc::new(release), Arc::new(AtomicU64::new(0)));
     loop {
@@ -119,7 +153,7 @@ pub async fn serve() -> io::Result<()> {
             path => {
                 let order = Order::parse(path).ok_or(io::ErrorKind::InvalidInput)?;
                 let stream = streams
-                    .entry((order.workload.name(), order.chunk_bytes))
+                    .entry((order.workload.name(), order.chunks))
                     .or_insert_with(|| chunked(order).into());
                 let (stream, written) = (Arc::clone(stream), Arc::clone(&written));
                 let mut released = released.clone();
@@ -172,12 +206,26 @@ async fn path(socket: &mut TcpStream) -> io::Result<Option<String>> {
 fn chunked(order: Order) -> Vec<u8> {
     let pass = order.workload.pass();
     let mut chunked = Vec::with_capacity(pass.stream().len() * 2);
-    for chunk in pass.stream().chunks(order.chunk_bytes) {
+    let chunks: Vec<&[u8]> = match order.chunks {
+        Chunks::Bytes(bytes) => pass.stream().chunks(bytes.get()).collect(),
+        Chunks::Events => frames(pass.stream()).collect(),
+    };
+    for chunk in chunks {
         chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
         chunked.extend_from_slice(chunk);
         chunked.extend_from_slice(b"\r\n");
     }
     chunked
+}
+
+/// A stream cut behind its blank lines.
+fn frames(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut last = 0;
+    stream.split_inclusive(move |byte| {
+        let ends = (last, *byte) == (b'\n', b'\n');
+        last = if ends { 0 } else { *byte };
+        ends
+    })
 }
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
