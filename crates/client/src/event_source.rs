@@ -284,8 +284,7 @@ impl EventSource {
                 self.prepare(attempt);
                 continue;
             }
-            let now = self.now();
-            if let Some(request) = self.source.poll_request(now) {
+            if let Some(request) = self.source.poll_request() {
                 self.send(&request);
                 continue;
             }
@@ -293,19 +292,20 @@ impl EventSource {
                 Io::Preparing(call) => {
                     if let Poll::Ready(call) = call.as_mut().poll(context) {
                         self.io = Io::Idle;
-                        self.handle_call(now, call);
+                        self.handle_call(self.now(), call);
                         continue;
                     }
                 }
                 Io::Requesting(response) => {
                     if let Poll::Ready(response) = response.as_mut().poll(context) {
                         self.io = Io::Idle;
-                        self.handle_response(now, response);
+                        self.handle_response(self.now(), response);
                         continue;
                     }
                 }
                 Io::Reading { body, chunk, at } => {
                     if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+                        let now = self.start.elapsed();
                         match frame {
                             Some(Ok(frame)) => {
                                 *chunk = frame.into_data().unwrap_or_default();
@@ -323,16 +323,17 @@ impl EventSource {
                 }
                 Io::Idle | Io::Refused(_) => {}
             }
-            ready!(self.poll_alarm(context, now));
+            ready!(self.poll_alarm(context));
         }
     }
 
     /// Wakes the machine at its deadline.
-    fn poll_alarm(&mut self, context: &mut Context<'_>, now: Duration) -> Poll<()> {
+    fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.source.poll_deadline() else {
             self.alarm = None;
             return Poll::Pending;
         };
+        let now = self.now();
         if deadline <= now {
             self.alarm = None;
             self.source.handle_timeout(now);

@@ -31,7 +31,7 @@
 //! let attempt = source.poll_attempt().unwrap();
 //! let headers: Vec<_> = attempt.headers().collect();
 //! source.handle_call(now, Call::get(&attempt, &headers));
-//! let request = source.poll_request(now).unwrap();
+//! let request = source.poll_request().unwrap();
 //! assert_eq!(&*request.target.url, "http://example.com/events");
 //!
 //! let headers = [("content-type", &b"text/event-stream"[..])];
@@ -271,10 +271,9 @@ impl Source {
     }
 
     /// The request to make now, once for each.
-    pub fn poll_request(&mut self, now: Duration) -> Option<Request> {
+    pub fn poll_request(&mut self) -> Option<Request> {
         let (Phase::Ready, Some(fetch)) = (self.phase, &mut self.fetch) else { return None };
         let request = fetch.request(&self.config);
-        self.heard = now;
         self.phase = Phase::Requested { is_preflight: request.preflight.is_some() };
         Some(request)
     }

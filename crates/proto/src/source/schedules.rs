@@ -143,7 +143,7 @@ fn run(history: &[Published], schedule: &[Connection], seed: u64, close_after: O
             // A frame's own id is committed with it, so the request names the last event received.
             asked = attempt.last_event_id.map_or(0, |id| id.as_str().parse().unwrap());
         }
-        if source.poll_request(now).is_none() {
+        if source.poll_request().is_none() {
             let Some(deadline) = source.poll_deadline() else { break };
             now = deadline;
             source.handle_timeout(now);
@@ -202,7 +202,7 @@ fn run(history: &[Published], schedule: &[Connection], seed: u64, close_after: O
     source.handle_end(now);
     assert_eq!(poll(&mut source), told);
     assert_eq!(source.poll_attempt(), None);
-    assert_eq!(source.poll_request(now), None);
+    assert_eq!(source.poll_request(), None);
 }
 
 /// Follows a history of id-bearing events with a consumer that acknowledges only now and then, and
@@ -223,7 +223,7 @@ fn run_acknowledged(events: usize, cuts: &[usize], acknowledges: &[bool], seed: 
         assert_eq!(asked, acknowledged);
         let headers: Vec<_> = attempt.headers().collect();
         source.handle_call(now, Call::get(&attempt, &headers));
-        source.poll_request(now).unwrap();
+        source.poll_request().unwrap();
         source.handle_response(now, ResponseHead::new(200, &EVENT_STREAM));
         assert_eq!(source.poll_output(), Some(Output::Open));
         let stream = stream(&history, asked);

@@ -107,7 +107,7 @@ fn a_caller_that_varies_its_call_is_asked_again() {
     play.pass();
     play.call();
     assert_eq!(play.outputs(), [not_replayed(Cause::Network)]);
-    assert_eq!(play.source.poll_request(play.now), None);
+    assert_eq!(play.source.poll_request(), None);
 }
 
 #[test]

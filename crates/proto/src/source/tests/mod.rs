@@ -66,7 +66,7 @@ impl Play {
         if let Some(attempt) = self.source.poll_attempt() {
             self.call_to(attempt.target.clone(), &attempt);
         }
-        self.source.poll_request(self.now).expect("a request is due")
+        self.source.poll_request().expect("a request is due")
     }
 
     pub(super) fn respond(&mut self, status: u16) -> Vec<Output> {

@@ -17,7 +17,7 @@ fn a_new_source_is_connecting_and_asks_once() {
     assert_eq!(play.header(&request, "origin"), None);
     assert!(request.sends_credentials);
     assert_eq!(play.source.poll_attempt(), None);
-    assert_eq!(play.source.poll_request(ZERO), None);
+    assert_eq!(play.source.poll_request(), None);
     assert_eq!(play.source.poll_deadline(), None);
 }
 
