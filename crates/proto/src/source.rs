@@ -114,6 +114,11 @@ pub struct Source {
     messages: u64,
     /// How many of them are done with.
     acknowledged: u64,
+    /// How many came before the attempt under way.
+    messages_before: u64,
+    /// Whether the last event id is that of a message of an earlier connection, acknowledged since
+    /// the attempt under way began: it has asked for what comes after an earlier id.
+    is_ahead_of_stream: bool,
     /// Why the last connection was lost, if its call may not be replayed.
     unreplayed: Option<Cause>,
     /// The id that was last reported as unsendable, so that it is reported once.
@@ -154,6 +159,8 @@ impl Source {
             heard: Duration::ZERO,
             messages: 0,
             acknowledged: 0,
+            messages_before: 0,
+            is_ahead_of_stream: false,
             unreplayed: None,
             unsendable_id: EventId::default(),
             limit_crossed_after: None,
@@ -212,6 +219,8 @@ impl Source {
         if self.config.commit == Commit::Acknowledged && is_new {
             self.acknowledged = number;
             self.last_event_id.clone_from(id);
+            // What the decoder has read by now comes after it only if it read the message itself.
+            self.is_ahead_of_stream = number <= self.messages_before;
             self.follow_id();
         }
     }
@@ -229,6 +238,8 @@ impl Source {
             self.decoder = Decoder::new(self.config.limits)
                 .with_comments()
                 .with_last_event_id(&self.last_event_id);
+            self.messages_before = self.messages;
+            self.is_ahead_of_stream = false;
         }
         let id = &self.last_event_id;
         let sendable = call::is_sendable(id.as_str());
@@ -434,7 +445,9 @@ impl Source {
 
     /// Takes over the id that the decoder has committed, unless an acknowledgement is to say so.
     fn follow_id(&mut self) {
-        if self.config.commit == Commit::Acknowledged && self.acknowledged != self.messages {
+        if self.config.commit == Commit::Acknowledged
+            && (self.acknowledged != self.messages || self.is_ahead_of_stream)
+        {
             return;
         }
         let id = self.decoder.last_event_id();
