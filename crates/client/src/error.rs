@@ -47,7 +47,7 @@ pub enum Error {
     NotReplayed {
         /// Why the connection was lost.
         cause: Cause,
-        /// What the network said, if the cause is [`Cause::Network`].
+        /// What the network said, if the cause is [`Cause::Network`] or [`Cause::Unreachable`].
         #[source]
         network: Option<NetworkError>,
         /// The body of a refusal, as in [`Error::Refused`].

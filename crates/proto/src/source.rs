@@ -267,9 +267,10 @@ impl Source {
         {
             return self.fail(cause, Finality::NotReplayed);
         }
-        // A URL of the caller's own is where it wants its headers to go.
-        let crossed_origin = self.crossed_origin && call.target == self.target;
-        self.fetch = Some(Fetch::new(&self.config, call, crossed_origin));
+        // A URL of the caller's own is where it wants its headers to go, for this one attempt.
+        let is_own = call.target != self.target;
+        let crossed_origin = self.crossed_origin && !is_own;
+        self.fetch = Some(Fetch::new(&self.config, call, is_own, crossed_origin));
         self.heard = now;
         self.phase = Phase::Ready;
     }
@@ -406,7 +407,7 @@ impl Source {
     pub fn handle_connect_error(&mut self, now: Duration) {
         if matches!(self.phase, Phase::Requested { .. }) {
             if let Some(fetch) = &mut self.fetch {
-                fetch.is_unsafe_sent = false;
+                fetch.handle_unreachable();
             }
             self.disconnect(now, Cause::Unreachable);
         }
@@ -467,7 +468,8 @@ impl Source {
             ReconnectUrl::Permanent => fetch.is_permanent,
             ReconnectUrl::Original => false,
         };
-        if keep {
+        // The next call asks anew, with its own method: not where only the answer to this one was.
+        if keep && !fetch.is_own && fetch.sends_body {
             self.target = fetch.target.clone();
             self.crossed_origin = fetch.crossed_origin;
         }
