@@ -119,7 +119,7 @@ pub struct Source {
     /// Whether the last event id is that of a message of an earlier connection, acknowledged since
     /// the attempt under way began: it has asked for what comes after an earlier id.
     is_ahead_of_stream: bool,
-    /// Why the last connection was lost, if its call may not be replayed.
+    /// Why a connection was lost whose call may not be replayed, until another call has opened one.
     unreplayed: Option<Cause>,
     /// The id that was last reported as unsendable, so that it is reported once.
     unsendable_id: EventId,
@@ -261,11 +261,11 @@ impl Source {
         if self.phase != Phase::Preparing {
             return;
         }
-        if let Some(cause) = self.unreplayed.take()
+        if let Some(cause) = &self.unreplayed
             && !call::is_safe(call.method)
             && !call.replays
         {
-            return self.fail(cause, Finality::NotReplayed);
+            return self.fail(cause.clone(), Finality::NotReplayed);
         }
         // A URL of the caller's own is where it wants its headers to go, for this one attempt.
         let is_own = call.target != self.target;
@@ -343,8 +343,10 @@ impl Source {
         match verdict {
             Ok(phase) => {
                 self.phase = phase;
-                let opens = matches!(phase, Phase::Open { .. });
-                self.outputs.extend(opens.then_some(Output::Open));
+                if matches!(phase, Phase::Open { .. }) {
+                    self.unreplayed = None;
+                    self.outputs.push_back(Output::Open);
+                }
             }
             Err(cause) => self.disconnect(now, cause),
         }

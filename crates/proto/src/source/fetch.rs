@@ -44,12 +44,7 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    pub(super) fn new(
-        config: &Config,
-        call: Call<'_>,
-        is_own: bool,
-        crossed_origin: bool,
-    ) -> Self {
+    pub(super) fn new(config: &Config, call: Call<'_>, is_own: bool, crossed_origin: bool) -> Self {
         let unsafe_names = match &config.cors {
             Some(cors) => unsafe_names(call.headers, cors.preflights_last_event_id),
             None => Vec::new(),

@@ -97,6 +97,24 @@ fn a_redirected_post_that_became_a_get_has_acted_even_if_the_get_fails() {
 }
 
 #[test]
+fn a_call_between_that_came_to_nothing_is_no_leave_to_replay() {
+    let between: [fn(&mut Play); 2] = [|play| play.method = "GET", |play| play.replays = true];
+    for change in between {
+        let mut play = post(Config { calls_vary: true, ..Config::strict() });
+        play.request();
+        play.error();
+        change(&mut play);
+        play.wait();
+        play.source.handle_connect_error(play.now);
+        play.outputs();
+        (play.method, play.replays) = ("POST", false);
+        play.pass();
+        play.call();
+        assert_eq!(play.outputs(), [not_replayed(Cause::Network)]);
+    }
+}
+
+#[test]
 fn a_replay_asks_where_it_asked_first_and_not_where_the_answer_was() {
     for (status, url) in [(303, URL), (302, URL), (307, "http://a.example/stream")] {
         let mut play = post(Config::strict());
