@@ -244,6 +244,11 @@ impl EventSource {
             if self.source.ready_state() == ReadyState::Closed {
                 return Poll::Ready(None);
             }
+            if self.shared.wishes().is_closed() {
+                // Since the poll began: by another thread, or by the hook.
+                self.close();
+                return Poll::Ready(None);
+            }
             if let Some(attempt) = self.source.poll_attempt() {
                 self.prepare(attempt);
                 continue;
@@ -257,7 +262,9 @@ impl EventSource {
                 Io::Preparing(call) => {
                     if let Poll::Ready(call) = call.as_mut().poll(context) {
                         self.io = Io::Idle;
-                        self.handle_call(now, call);
+                        if !self.shared.wishes().is_closed() {
+                            self.handle_call(now, call);
+                        }
                         continue;
                     }
                 }
@@ -578,7 +585,7 @@ impl FusedStream for EventSource {
 impl Drop for EventSource {
     fn drop(&mut self) {
         self.shared.set_ready_state(ReadyState::Closed);
-        self.shared.listeners.clear();
+        self.shared.listeners.end();
     }
 }
 
