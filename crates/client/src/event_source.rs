@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use http_body::Body;
 use tidings_proto::EventId;
 use tidings_proto::source::{self, Call, Cause, Config, Finality, Output, ResponseHead, Source};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::{Instrument, Span};
 use url::Url;
 
@@ -50,6 +50,9 @@ pub struct EventSource {
     io: Io,
     /// Rings at the machine's deadline or before it.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Rings when what came while nobody polled has had its time to come through, after the deadline
+    /// that it goes with.
+    last_call: Option<(Duration, Pin<Box<Sleep>>)>,
     /// When the machine's time began.
     start: Instant,
     /// Of the attempt under way.
@@ -117,6 +120,7 @@ impl EventSource {
             shared,
             io: Io::Idle,
             alarm: None,
+            last_call: None,
             start: Instant::now(),
             span: Span::none(),
             response: None,
@@ -308,6 +312,14 @@ impl EventSource {
             return Poll::Pending;
         };
         if deadline <= now {
+            if !matches!(self.io, Io::Idle) {
+                // The silence may be that of a thread which was too busy to read its sockets.
+                let (_, last_call) = match &mut self.last_call {
+                    Some(last_call) if last_call.0 == deadline => last_call,
+                    _ => self.last_call.insert((deadline, Box::pin(sleep(LAST_CALL)))),
+                };
+                ready!(last_call.as_mut().poll(context));
+            }
             self.alarm = None;
             self.source.handle_timeout(now);
             return Poll::Ready(());
@@ -598,6 +610,10 @@ impl fmt::Debug for EventSource {
             .finish_non_exhaustive()
     }
 }
+
+/// How long an idle timeout that has struck waits for what is in the sockets. A runtime reads them all
+/// in far less.
+const LAST_CALL: Duration = Duration::from_millis(50);
 
 /// The URL without what may be a secret: user name, password and query.
 fn public(url: &Url) -> String {

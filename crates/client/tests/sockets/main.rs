@@ -1,6 +1,7 @@
 //! The whole of the client over real sockets, against a server that does as the test says.
 
 mod handle;
+mod idle;
 mod listeners;
 #[path = "../peer/mod.rs"]
 mod peer;
