@@ -369,7 +369,7 @@ impl EventSource {
             failures: attempt.failures,
             last_event_id: self.source.last_event_id().clone(),
             crossed_origin: attempt.crossed_origin,
-            previous: self.previous.take(),
+            previous: self.previous.clone(),
             request,
         };
         self.io = Io::Preparing(Box::pin(hook(asked).instrument(self.span.clone())));
@@ -512,10 +512,15 @@ impl EventSource {
         let (network, body) = (self.network.take(), std::mem::take(&mut self.refusal));
         match (finality, self.hook_failure.take()) {
             (Finality::Futile, _) => Error::Futile { cause },
-            (Finality::RetriesExhausted { retries }, _) => {
-                Error::RetriesExhausted { retries, cause, network }
+            (Finality::RetriesExhausted { retries }, hook) => {
+                Error::RetriesExhausted { retries, cause, network, hook }
             }
-            (Finality::NotReplayed, _) => Error::NotReplayed { cause, network, body },
+            (Finality::NotReplayed, _) => {
+                // It may be an earlier connection that was lost, if the hook has just been asked.
+                let earlier = self.previous.take().filter(|previous| previous.cause == cause);
+                let network = network.or_else(|| earlier?.network);
+                Error::NotReplayed { cause, network, body }
+            }
             (_, Some(failure)) => Error::NotPrepared(failure),
             (_, None) => Error::Refused { cause, body },
         }

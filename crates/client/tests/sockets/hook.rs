@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use http::{HeaderValue, Method, StatusCode};
-use tidings_client::{Cause, Error, EventSource, HookError, Profile, Update};
+use tidings_client::{Cause, Error, EventSource, HookError, Policy, Profile, Update};
 
 use crate::peer::updates::{both, disconnected, failed, message, next, open, quick};
 use crate::peer::{Peer, nobody, soon};
@@ -193,6 +193,42 @@ async fn it_may_fail_for_now_and_for_good() {
         exchange.open().await;
     };
     both(client, server).await;
+    assert!(!peer.is_asked().await);
+}
+
+#[tokio::test]
+async fn the_last_error_says_what_it_said() {
+    let policy = Policy { retries_max: Some(0), ..Policy::strict() };
+    let mut source = EventSource::builder(nobody())
+        .reconnect(policy)
+        .on_request(|_| async { Err("the token server sleeps".into()) })
+        .build()
+        .unwrap();
+    let error = failed(&mut source).await;
+    assert_eq!(
+        error.to_string(),
+        "gave up after 0 failed attempts, the last because the request could not be prepared: \
+         the token server sleeps"
+    );
+}
+
+#[tokio::test]
+async fn one_that_would_repeat_a_post_learns_why_it_cannot() {
+    let peer = Peer::start().await;
+    let mut source = quick(&peer.url("/"))
+        .method(Method::POST)
+        .on_request(|attempt| async { Ok(attempt.request) })
+        .build()
+        .unwrap();
+    let client = async {
+        assert_eq!(disconnected(&mut source).await.0, Cause::Network);
+        failed(&mut source).await
+    };
+    let server = async { drop(peer.accept().await) };
+    let (error, ()) = both(client, server).await;
+    let Error::NotReplayed { cause, network, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(*cause, Cause::Network);
+    assert!(network.is_some(), "{error}");
     assert!(!peer.is_asked().await);
 }
 
