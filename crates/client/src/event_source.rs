@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use http_body::Body;
 use tidings_proto::EventId;
 use tidings_proto::source::{self, Call, Cause, Config, Finality, Output, ResponseHead, Source};
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::{Instrument, Span};
 use url::Url;
@@ -568,6 +569,9 @@ impl Stream for EventSource {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Update, Error>>> {
+        // What waits in a chunk is always ready: as with tokio's own sockets, other tasks have their turn
+        // in between.
+        let turn = ready!(coop::poll_proceed(context));
         loop {
             self.follow_wishes();
             if self.is_done {
@@ -575,6 +579,7 @@ impl Stream for EventSource {
             }
             match self.poll_update(context) {
                 Poll::Ready(Some(item)) => {
+                    turn.made_progress();
                     self.is_done = item.is_err();
                     self.dispatch(&item);
                     return Poll::Ready(Some(item));

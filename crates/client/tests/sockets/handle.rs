@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tidings_client::{Cause, EventSource, Handle, ListenerOptions, ReadyState};
+use tidings_client::{Cause, EventSource, Handle, ListenerOptions, ReadyState, Update};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::peer::updates::{both, disconnected, message, open, quick};
@@ -248,4 +248,30 @@ async fn a_handle_outlives_its_source() {
     assert_eq!(handle.ready_state(), ReadyState::Closed);
     exchange.closed().await;
     assert!(!peer.is_asked().await);
+}
+
+#[tokio::test]
+async fn a_flood_leaves_other_tasks_their_turn() {
+    let peer = Peer::start().await;
+    let mut source = EventSource::new(peer.url("/")).unwrap();
+    let client = async {
+        open(&mut source).await;
+        message(&mut source).await;
+        let other = tokio::spawn(async {});
+        let mut messages = 0;
+        // No wait for the rest of a chunk that is already there.
+        while messages < 999 && !other.is_finished() {
+            let Some(Ok(Update::Message(_))) = source.next().await else { panic!() };
+            messages += 1;
+        }
+        messages
+    };
+    let server = async {
+        let mut exchange = peer.accept().await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        exchange.send(format!("{head}{}", "data\n\n".repeat(1_000))).await;
+        exchange
+    };
+    let (messages, _exchange) = soon(both(client, server)).await;
+    assert!(messages < 500, "{messages} messages were received before another task had a turn");
 }
