@@ -211,6 +211,39 @@ async fn redirects_between_other_origins_come_from_nobody() {
 }
 
 #[tokio::test]
+async fn who_leaves_the_origin_of_the_page_is_a_stranger_when_it_comes_back() {
+    let (home, other) = (Peer::start().await, Peer::start().await);
+    let mut source = quick(&home.url("/")).origin(home.origin()).build().unwrap();
+    let allowed = |origin: &str| format!("access-control-allow-origin: {origin}\r\n");
+    let client = async {
+        open(&mut source).await;
+        message(&mut source).await;
+        disconnected(&mut source).await;
+        // The way there is not repeated, and the origin is its own page's.
+        open(&mut source).await;
+    };
+    let server = async {
+        let mut first = home.accept().await;
+        assert_eq!(first.header("origin"), None);
+        first.answer(302, &format!("location: {}\r\n", other.url("/")), "").await;
+        let mut exchange = other.accept().await;
+        assert_eq!(exchange.header("origin"), Some(home.origin()));
+        let back = format!("location: {}\r\n{}", home.url("/s"), allowed(home.origin()));
+        exchange.answer(302, &back, "").await;
+        let mut exchange = home.after(first).await;
+        assert_eq!((exchange.line(), exchange.header("origin")), ("GET /s", Some("null")));
+        open_with(&mut exchange, &allowed("null")).await;
+        exchange.send("data: x\n\n").await;
+        drop(exchange);
+        let mut exchange = home.accept().await;
+        assert_eq!((exchange.line(), exchange.header("origin")), ("GET /s", None));
+        exchange.open().await;
+        exchange
+    };
+    both(client, server).await;
+}
+
+#[tokio::test]
 async fn a_long_last_event_id_asks_for_leave_where_it_is_to() {
     let long: EventId = "x".repeat(129).parse().unwrap();
     let allowed = format!("access-control-allow-origin: {PAGE}\r\n");

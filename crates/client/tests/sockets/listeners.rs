@@ -159,6 +159,27 @@ async fn one_that_closes_the_source_at_its_opening_gets_no_message() {
 }
 
 #[tokio::test]
+async fn one_that_closes_the_source_at_a_loss_keeps_it_from_connecting_again() {
+    let peer = Peer::start().await;
+    let source = quick(&peer.url("/")).build().unwrap();
+    let (handle, told) = (source.handle(), Told::default());
+    told.listen(&handle, "before", "error");
+    handle.on_error({
+        let handle = handle.clone();
+        move |_| handle.close()
+    });
+    told.listen(&handle, "after", "error");
+    let server = async { drop(peer.accept().await) };
+    let (result, ()) = both(soon(source.run()), server).await;
+    result.unwrap();
+    let told = told.take();
+    assert!(told[0].starts_with("before Connecting lost: the connection failed"), "{told:?}");
+    assert!(told[1].starts_with("after Closed lost: the connection failed"), "{told:?}");
+    assert_eq!(told.len(), 2);
+    assert!(!peer.is_asked().await);
+}
+
+#[tokio::test]
 async fn one_that_asks_for_another_connection_gets_it() {
     let peer = Peer::start().await;
     let mut source = EventSource::new(peer.url("/")).unwrap();
