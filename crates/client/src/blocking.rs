@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_core::stream::FusedStream;
 use futures_util::StreamExt;
 use tokio::runtime::Runtime;
 
@@ -14,8 +15,8 @@ use crate::{BuildError, Builder, Error, Handle, Message, ReadyState, ResumeToken
 /// connection that is not read for long may be given up by the server. Close it from another thread
 /// with its [`Handle`].
 ///
-/// It brings a small runtime of its own, which runs on the calling thread, and cannot be used within
-/// asynchronous code.
+/// It brings a small runtime of its own, which runs on the calling thread, and cannot be waited for
+/// within asynchronous code: that panics.
 ///
 /// ```no_run
 /// use tidings_client::{Update, blocking};
@@ -51,7 +52,9 @@ impl EventSource {
     pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Update>, Error> {
         let (source, Some(runtime)) = (&mut self.source, &self.runtime) else { return Ok(None) };
         let next = async { tokio::time::timeout(timeout, source.next()).await };
-        runtime.block_on(next).ok().flatten().transpose()
+        let next = runtime.block_on(next).ok().flatten();
+        self.end_when_closed();
+        next.transpose()
     }
 
     /// Whether the source is connecting, open, or closed for good.
@@ -81,8 +84,28 @@ impl EventSource {
     /// Closes the source for good and its connection at once.
     pub fn close(&mut self) {
         self.source.close();
-        // The connection lives in it.
-        self.runtime = None;
+        self.end();
+    }
+
+    /// Nobody would run the runtime any more to close the connection.
+    fn end_when_closed(&mut self) {
+        if self.source.is_terminated() {
+            self.end();
+        }
+    }
+
+    /// Ends the runtime, and with it the connection, which lives there. It does not wait for the
+    /// look-up of a name that may be under way, and so may be done within asynchronous code, too.
+    fn end(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for EventSource {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -90,7 +113,9 @@ impl Iterator for EventSource {
     type Item = Result<Update, Error>;
 
     fn next(&mut self) -> Option<Result<Update, Error>> {
-        self.runtime.as_ref()?.block_on(self.source.next())
+        let next = self.runtime.as_ref()?.block_on(self.source.next());
+        self.end_when_closed();
+        next
     }
 }
 

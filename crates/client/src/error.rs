@@ -29,7 +29,7 @@ pub enum Error {
         cause: Cause,
     },
     /// As many attempts failed in a row as the policy allows. The server or the network is at fault.
-    #[error("gave up after {}: {}", attempts(*.retries), reason(.cause, .network.as_ref(), None))]
+    #[error("gave up after {}: {}", attempts(*.retries), reason(.cause, .network.as_ref(), .hook.as_ref()))]
     RetriesExhausted {
         /// How many attempts had failed in a row, not counting the last.
         retries: u32,
@@ -38,6 +38,8 @@ pub enum Error {
         /// What the network said then, if the cause is [`Cause::Network`] or [`Cause::Unreachable`].
         #[source]
         network: Option<NetworkError>,
+        /// What the request hook said then, if the cause is [`Cause::NotPrepared`].
+        hook: Option<HookFailure>,
     },
     /// The connection was lost, and the request is not sent again, as the server may have acted on it:
     /// its method is not safe. The network or the server is at fault. Where a repetition does no
@@ -47,7 +49,7 @@ pub enum Error {
     NotReplayed {
         /// Why the connection was lost.
         cause: Cause,
-        /// What the network said, if the cause is [`Cause::Network`].
+        /// What the network said, if the cause is [`Cause::Network`] or [`Cause::Unreachable`].
         #[source]
         network: Option<NetworkError>,
         /// The body of a refusal, as in [`Error::Refused`].

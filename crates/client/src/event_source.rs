@@ -14,7 +14,8 @@ use futures_util::future::BoxFuture;
 use http_body::Body;
 use tidings_proto::source::{self, Call, Cause, Config, Finality, Output, ResponseHead, Source};
 use tidings_proto::{Event, EventId};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::task::coop;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::{Instrument, Span};
 use url::Url;
 
@@ -50,6 +51,9 @@ pub struct EventSource {
     io: Io,
     /// Rings at the machine's deadline or before it.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Rings when what came while nobody polled has had its time to come through, after the deadline
+    /// that it goes with.
+    last_call: Option<(Duration, Pin<Box<Sleep>>)>,
     /// When the machine's time began.
     start: Instant,
     /// Of the attempt under way.
@@ -127,6 +131,7 @@ impl EventSource {
             shared,
             io: Io::Idle,
             alarm: None,
+            last_call: None,
             start: Instant::now(),
             span: Span::none(),
             response: None,
@@ -280,6 +285,11 @@ impl EventSource {
             if self.source.ready_state() == ReadyState::Closed {
                 return Poll::Ready(Step::End);
             }
+            if self.shared.wishes().is_closed() {
+                // Since the poll began: by another thread, or by the hook.
+                self.close();
+                return Poll::Ready(Step::End);
+            }
             if let Some(attempt) = self.source.poll_attempt() {
                 self.prepare(attempt);
                 continue;
@@ -292,7 +302,9 @@ impl EventSource {
                 Io::Preparing(call) => {
                     if let Poll::Ready(call) = call.as_mut().poll(context) {
                         self.io = Io::Idle;
-                        self.handle_call(self.now(), call);
+                        if !self.shared.wishes().is_closed() {
+                            self.handle_call(self.now(), call);
+                        }
                         continue;
                     }
                 }
@@ -335,6 +347,14 @@ impl EventSource {
         };
         let now = self.now();
         if deadline <= now {
+            if !matches!(self.io, Io::Idle) {
+                // The silence may be that of a thread which was too busy to read its sockets.
+                let (_, last_call) = match &mut self.last_call {
+                    Some(last_call) if last_call.0 == deadline => last_call,
+                    _ => self.last_call.insert((deadline, Box::pin(sleep(LAST_CALL)))),
+                };
+                ready!(last_call.as_mut().poll(context));
+            }
             self.alarm = None;
             self.source.handle_timeout(now);
             return Poll::Ready(());
@@ -384,7 +404,7 @@ impl EventSource {
             failures: attempt.failures,
             last_event_id: self.source.last_event_id().clone(),
             crossed_origin: attempt.crossed_origin,
-            previous: self.previous.take(),
+            previous: self.previous.clone(),
             request,
         };
         self.io = Io::Preparing(Box::pin(hook(asked).instrument(self.span.clone())));
@@ -521,10 +541,15 @@ impl EventSource {
         let (network, body) = (self.network.take(), std::mem::take(&mut self.refusal));
         match (finality, self.hook_failure.take()) {
             (Finality::Futile, _) => Error::Futile { cause },
-            (Finality::RetriesExhausted { retries }, _) => {
-                Error::RetriesExhausted { retries, cause, network }
+            (Finality::RetriesExhausted { retries }, hook) => {
+                Error::RetriesExhausted { retries, cause, network, hook }
             }
-            (Finality::NotReplayed, _) => Error::NotReplayed { cause, network, body },
+            (Finality::NotReplayed, _) => {
+                // It may be an earlier connection that was lost, if the hook has just been asked.
+                let earlier = self.previous.take().filter(|previous| previous.cause == cause);
+                let network = network.or_else(|| earlier?.network);
+                Error::NotReplayed { cause, network, body }
+            }
             (_, Some(failure)) => Error::NotPrepared(failure),
             (_, None) => Error::Refused { cause, body },
         }
@@ -572,18 +597,23 @@ impl Stream for EventSource {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Update, Error>>> {
+        // What waits in a chunk is always ready: as with tokio's own sockets, other tasks have their turn
+        // in between.
+        let turn = ready!(coop::poll_proceed(context));
         loop {
             self.follow_wishes();
             if self.is_done {
                 return Poll::Ready(None);
             }
             if let Some(message) = self.next_message() {
+                turn.made_progress();
                 self.shared.listeners.dispatch(Dispatch::Message(&message));
                 return Poll::Ready(Some(Ok(Update::Message(message))));
             }
             match self.poll_step(context) {
                 Poll::Ready(Step::Bytes) => {}
                 Poll::Ready(Step::Item(item)) => {
+                    turn.made_progress();
                     self.is_done = item.is_err();
                     self.dispatch(&item);
                     return Poll::Ready(Some(item));
@@ -611,7 +641,7 @@ impl FusedStream for EventSource {
 impl Drop for EventSource {
     fn drop(&mut self) {
         self.shared.set_ready_state(ReadyState::Closed);
-        self.shared.listeners.clear();
+        self.shared.listeners.end();
     }
 }
 
@@ -624,6 +654,10 @@ impl fmt::Debug for EventSource {
             .finish_non_exhaustive()
     }
 }
+
+/// How long an idle timeout that has struck waits for what is in the sockets. A runtime reads them all
+/// in far less.
+const LAST_CALL: Duration = Duration::from_millis(50);
 
 /// The URL without what may be a secret: user name, password and query.
 fn public(url: &Url) -> String {

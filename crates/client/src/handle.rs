@@ -205,7 +205,7 @@ impl Handle {
     }
 
     /// Has `callback` called for everything of this type: `open`, `error`, `message`, or a name that
-    /// the server gives its events. Case counts.
+    /// the server gives its events. Case counts. Once the source is dropped, so is what is added.
     pub fn add_event_listener(
         &self,
         event_type: impl AsRef<str>,

@@ -73,6 +73,8 @@ impl ListenerOptions {
 pub(crate) struct Listeners {
     /// Whether there are any, to know it without the lock.
     exist: AtomicBool,
+    /// Whether the source is gone, so that nobody would ever remove what is added.
+    is_over: AtomicBool,
     next: AtomicU64,
     listeners: Mutex<Vec<Arc<Listener>>>,
 }
@@ -104,21 +106,14 @@ impl Listeners {
     ) -> ListenerId {
         let listener = self.listener(event_type, Kind::Added { once: options.once }, callback);
         let id = listener.id;
-        self.locked().push(listener);
+        self.place(listener, |_| false);
         id
     }
 
     /// Sets or replaces the handler of this type. One that is replaced keeps its turn, as in the DOM.
     pub(crate) fn set_handler(&self, event_type: &str, callback: Callback) {
         let listener = self.listener(event_type, Kind::Handler, callback);
-        let mut listeners = self.locked();
-        match listeners.iter_mut().find(|listener| listener.is_handler_of(event_type)) {
-            Some(old) => {
-                old.is_removed.store(true, Ordering::Relaxed);
-                *old = listener;
-            }
-            None => listeners.push(listener),
-        }
+        self.place(listener, |listener| listener.is_handler_of(event_type));
     }
 
     pub(crate) fn remove_handler(&self, event_type: &str) {
@@ -130,8 +125,9 @@ impl Listeners {
         self.remove_where(|listener| listener.id == id)
     }
 
-    /// Removes all, and what they have captured with them.
-    pub(crate) fn clear(&self) {
+    /// Removes all, and what they have captured with them, for good: what is added later is dropped.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
         self.remove_where(|_| true);
     }
 
@@ -174,6 +170,23 @@ impl Listeners {
             is_removed: AtomicBool::new(false),
             callback: Mutex::new(callback),
         })
+    }
+
+    /// Puts a listener in the place of the one that it replaces, or at the end.
+    fn place(&self, mut listener: Arc<Listener>, is_replaced: impl Fn(&Listener) -> bool) {
+        let mut listeners = self.locked();
+        let is_over = self.is_over.load(Ordering::Relaxed);
+        match listeners.iter_mut().find(|listener| is_replaced(listener)) {
+            Some(old) => {
+                old.is_removed.store(true, Ordering::Relaxed);
+                std::mem::swap(old, &mut listener);
+            }
+            None if is_over => {}
+            None => listeners.push(Arc::clone(&listener)),
+        }
+        // What a callback has captured is dropped without the lock, as it may ask for it.
+        drop(listeners);
+        drop(listener);
     }
 
     fn remove_where(&self, is_meant: impl Fn(&Listener) -> bool) -> bool {
@@ -287,6 +300,33 @@ mod tests {
         listeners.add("a", ALWAYS, noting(&calls, "last"));
         assert_eq!(dispatched(&listeners, &calls, "a"), ["first", "last"]);
         assert_eq!(dispatched(&listeners, &calls, "a"), ["last", "added"]);
+    }
+
+    #[test]
+    fn what_a_callback_has_captured_may_use_the_listeners_when_it_is_dropped() {
+        struct Removes(Arc<Listeners>, Calls);
+        impl Drop for Removes {
+            fn drop(&mut self) {
+                self.0.remove(ListenerId(u64::MAX));
+                self.1.lock().unwrap().push("dropped");
+            }
+        }
+        let (listeners, calls) = (Arc::new(Listeners::default()), Calls::default());
+        let holding = || -> Callback {
+            let removes = Removes(Arc::clone(&listeners), Arc::clone(&calls));
+            Box::new(move |_| _ = &removes)
+        };
+        listeners.set_handler(MESSAGE, holding());
+        listeners.set_handler(MESSAGE, holding());
+        assert_eq!(std::mem::take(&mut *calls.lock().unwrap()), ["dropped"]);
+        listeners.add("a", ALWAYS, holding());
+        listeners.end();
+        assert_eq!(std::mem::take(&mut *calls.lock().unwrap()), ["dropped"; 2]);
+        // Nor does what comes too late stay.
+        listeners.add("a", ALWAYS, holding());
+        listeners.set_handler(MESSAGE, holding());
+        assert_eq!(std::mem::take(&mut *calls.lock().unwrap()), ["dropped"; 2]);
+        assert_eq!(Arc::strong_count(&listeners), 1);
     }
 
     #[test]

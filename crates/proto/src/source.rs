@@ -114,7 +114,12 @@ pub struct Source {
     messages: u64,
     /// How many of them are done with.
     acknowledged: u64,
-    /// Why the last connection was lost, if its call may not be replayed.
+    /// How many came before the attempt under way.
+    messages_before: u64,
+    /// Whether the last event id is that of a message of an earlier connection, acknowledged since
+    /// the attempt under way began: it has asked for what comes after an earlier id.
+    is_ahead_of_stream: bool,
+    /// Why a connection was lost whose call may not be replayed, until another call has opened one.
     unreplayed: Option<Cause>,
     /// The id that was last reported as unsendable, so that it is reported once.
     unsendable_id: EventId,
@@ -154,6 +159,8 @@ impl Source {
             heard: Duration::ZERO,
             messages: 0,
             acknowledged: 0,
+            messages_before: 0,
+            is_ahead_of_stream: false,
             unreplayed: None,
             unsendable_id: EventId::default(),
             limit_crossed_after: None,
@@ -212,6 +219,8 @@ impl Source {
         if self.config.commit == Commit::Acknowledged && is_new {
             self.acknowledged = number;
             self.last_event_id.clone_from(id);
+            // What the decoder has read by now comes after it only if it read the message itself.
+            self.is_ahead_of_stream = number <= self.messages_before;
             self.follow_id();
         }
     }
@@ -229,6 +238,8 @@ impl Source {
             self.decoder = Decoder::new(self.config.limits)
                 .with_comments()
                 .with_last_event_id(&self.last_event_id);
+            self.messages_before = self.messages;
+            self.is_ahead_of_stream = false;
         }
         let id = &self.last_event_id;
         let sendable = call::is_sendable(id.as_str());
@@ -250,15 +261,16 @@ impl Source {
         if self.phase != Phase::Preparing {
             return;
         }
-        if let Some(cause) = self.unreplayed.take()
+        if let Some(cause) = &self.unreplayed
             && !call::is_safe(call.method)
             && !call.replays
         {
-            return self.fail(cause, Finality::NotReplayed);
+            return self.fail(cause.clone(), Finality::NotReplayed);
         }
-        // A URL of the caller's own is where it wants its headers to go.
-        let crossed_origin = self.crossed_origin && call.target == self.target;
-        self.fetch = Some(Fetch::new(&self.config, call, crossed_origin));
+        // A URL of the caller's own is where it wants its headers to go, for this one attempt.
+        let is_own = call.target != self.target;
+        let crossed_origin = self.crossed_origin && !is_own;
+        self.fetch = Some(Fetch::new(&self.config, call, is_own, crossed_origin));
         self.heard = now;
         self.phase = Phase::Ready;
     }
@@ -330,8 +342,10 @@ impl Source {
         match verdict {
             Ok(phase) => {
                 self.phase = phase;
-                let opens = matches!(phase, Phase::Open { .. });
-                self.outputs.extend(opens.then_some(Output::Open));
+                if matches!(phase, Phase::Open { .. }) {
+                    self.unreplayed = None;
+                    self.outputs.push_back(Output::Open);
+                }
             }
             Err(cause) => self.disconnect(now, cause),
         }
@@ -424,7 +438,7 @@ impl Source {
     pub fn handle_connect_error(&mut self, now: Duration) {
         if matches!(self.phase, Phase::Requested { .. }) {
             if let Some(fetch) = &mut self.fetch {
-                fetch.is_unsafe_sent = false;
+                fetch.handle_unreachable();
             }
             self.disconnect(now, Cause::Unreachable);
         }
@@ -463,7 +477,9 @@ impl Source {
 
     /// Takes over the id that the decoder has committed, unless an acknowledgement is to say so.
     fn follow_id(&mut self) {
-        if self.config.commit == Commit::Acknowledged && self.acknowledged != self.messages {
+        if self.config.commit == Commit::Acknowledged
+            && (self.acknowledged != self.messages || self.is_ahead_of_stream)
+        {
             return;
         }
         let id = self.decoder.last_event_id();
@@ -483,7 +499,8 @@ impl Source {
             ReconnectUrl::Permanent => fetch.is_permanent,
             ReconnectUrl::Original => false,
         };
-        if keep {
+        // The next call asks anew, with its own method: not where only the answer to this one was.
+        if keep && !fetch.is_own && fetch.sends_body {
             self.target = fetch.target.clone();
             self.crossed_origin = fetch.crossed_origin;
         }

@@ -4,6 +4,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod updates;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -131,6 +133,11 @@ impl Exchange {
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Sends what a client may not be there to take any more, and says whether it was.
+    pub async fn sent(&mut self, bytes: &[u8]) -> bool {
+        soon(self.stream.write_all(bytes)).await.is_ok()
     }
 
     /// Sends the same again and again until the client has closed the connection.

@@ -94,6 +94,9 @@ pub enum Profile {
 }
 
 /// Where a source that was redirected connects again.
+///
+/// Redirects of a URL that the caller chose for one attempt, and those that turn a call into a GET
+/// for its result, say nothing about the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ReconnectUrl {

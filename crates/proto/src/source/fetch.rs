@@ -18,7 +18,10 @@ use super::{
 pub(super) struct Fetch {
     pub(super) target: Target,
     method: Arc<str>,
-    sends_body: bool,
+    /// Not any more once a redirect has turned the call into a GET.
+    pub(super) sends_body: bool,
+    /// Whether the URL is the caller's own, and so holds for this attempt alone.
+    pub(super) is_own: bool,
     pub(super) replays: bool,
     redirects: u32,
     /// Whether all redirects so far were permanent.
@@ -41,7 +44,7 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    pub(super) fn new(config: &Config, call: Call<'_>, crossed_origin: bool) -> Self {
+    pub(super) fn new(config: &Config, call: Call<'_>, is_own: bool, crossed_origin: bool) -> Self {
         let unsafe_names = match &config.cors {
             Some(cors) => unsafe_names(call.headers, cors.preflights_last_event_id),
             None => Vec::new(),
@@ -50,6 +53,7 @@ impl Fetch {
             target: call.target,
             method: call.method.into(),
             sends_body: true,
+            is_own,
             replays: call.replays,
             redirects: 0,
             is_permanent: true,
@@ -123,6 +127,12 @@ impl Fetch {
         }
         let origin = self.origin(config).unwrap_or_default();
         Checked { origin: &origin, with_credentials: config.with_credentials }.response(head)
+    }
+
+    /// No connection was made: the last request has done nothing. But one that a server has answered
+    /// by sending the source elsewhere for the result has.
+    pub(super) fn handle_unreachable(&mut self) {
+        self.is_unsafe_sent &= !self.sends_body;
     }
 
     /// Goes where a redirect with this status leads.

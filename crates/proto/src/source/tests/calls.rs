@@ -80,6 +80,72 @@ fn a_redirected_post_that_became_a_get_is_repeated_as_the_caller_says() {
 }
 
 #[test]
+fn a_redirected_post_that_became_a_get_has_acted_even_if_the_get_fails() {
+    let mut play = post(Config::strict());
+    play.request();
+    play.redirect(303, "http://a.example/stream");
+    play.request();
+    play.source.handle_connect_error(ZERO);
+    assert_eq!(play.outputs(), [not_replayed(Cause::Unreachable)]);
+    // One that was only sent elsewhere has not.
+    let mut play = post(Config::strict());
+    play.request();
+    play.redirect(307, "http://a.example/elsewhere");
+    assert_eq!(&*play.request().method, "POST");
+    play.source.handle_connect_error(ZERO);
+    assert_eq!(play.outputs(), [disconnected(Cause::Unreachable, 3 * SECOND)]);
+}
+
+#[test]
+fn a_call_between_that_came_to_nothing_is_no_leave_to_replay() {
+    let between: [fn(&mut Play); 2] = [|play| play.method = "GET", |play| play.replays = true];
+    for change in between {
+        let mut play = post(Config { calls_vary: true, ..Config::strict() });
+        play.request();
+        play.error();
+        change(&mut play);
+        play.wait();
+        play.source.handle_connect_error(play.now);
+        play.outputs();
+        (play.method, play.replays) = ("POST", false);
+        play.pass();
+        play.call();
+        assert_eq!(play.outputs(), [not_replayed(Cause::Network)]);
+    }
+}
+
+#[test]
+fn a_replay_asks_where_it_asked_first_and_not_where_the_answer_was() {
+    for (status, url) in [(303, URL), (302, URL), (307, "http://a.example/stream")] {
+        let mut play = post(Config::strict());
+        play.replays = true;
+        play.request();
+        play.redirect(status, "http://a.example/stream");
+        play.request();
+        play.respond(200);
+        play.end();
+        let request = play.wait();
+        assert_eq!((&*request.method, &*request.target.url), ("POST", url), "{status}");
+    }
+}
+
+#[test]
+fn a_redirect_of_a_url_for_one_attempt_holds_for_that_attempt() {
+    let mut play = Play::new(Config { calls_vary: true, ..Config::strict() });
+    let attempt = play.source.poll_attempt().unwrap();
+    play.call_to(target("http://b.example/own"), &attempt);
+    play.request();
+    play.redirect(301, "http://b.example/moved");
+    play.request();
+    play.respond(200);
+    play.end();
+    play.pass();
+    // The caller's usual headers are not for b.example.
+    let attempt = play.source.poll_attempt().unwrap();
+    assert_eq!((&*attempt.target.url, attempt.crossed_origin), (URL, false));
+}
+
+#[test]
 fn a_caller_that_varies_its_call_is_asked_again() {
     let mut play = post(Config { calls_vary: true, ..Config::strict() });
     play.request();

@@ -28,6 +28,26 @@ fn what_is_not_acknowledged_is_asked_for_again() {
 }
 
 #[test]
+fn an_acknowledgement_counts_while_a_new_connection_comes_about() {
+    let mut play = Play::open(acknowledged());
+    play.bytes("id: 1\ndata: a\n\nid: 2\ndata: b\n\n");
+    play.error();
+    assert_eq!(play.resume(), None);
+    // The request is out. What it brings starts from where it asked, and must not take this back.
+    play.source.acknowledge(2, &id("2"));
+    assert_eq!(play.source.last_event_id(), "2");
+    play.respond(200);
+    play.bytes(": hello\n\n");
+    assert_eq!(play.source.last_event_id(), "2");
+    play.error();
+    assert_eq!(play.resume().as_deref(), Some("2"));
+    // From then on the stream moves it again.
+    play.respond(200);
+    play.bytes("id: 3\n\n");
+    assert_eq!(play.source.last_event_id(), "3");
+}
+
+#[test]
 fn acknowledgements_do_not_go_back() {
     let mut play = Play::open(acknowledged());
     play.bytes("id: 1\ndata: a\n\nid: 2\ndata: b\n\n");
