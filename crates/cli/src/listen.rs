@@ -11,7 +11,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use futures_util::StreamExt;
 use tidings_client::{Cause, Error, EventId, EventSource, Message, Policy, Profile, Update};
 
 use self::ask::Ask;
@@ -65,7 +64,8 @@ pub(crate) struct Args {
     last_event_id: Option<EventId>,
 
     /// Start after the id in this file, and keep the file at the last event that was printed, so
-    /// that a listener that is started again goes on where this one stopped.
+    /// that a listener that is started again goes on where this one stopped. What is printed into a
+    /// pipe counts, though its reader may not have got to it when both are killed.
     #[arg(long, value_name = "FILE")]
     cursor_file: Option<PathBuf>,
 
@@ -98,8 +98,8 @@ Examples:
   See whether a page of another origin may follow:
     tidings listen --strict --origin https://example.com https://example.org/events
 
-  Process every event, and go on after a restart where it stopped:
-    tidings listen --json --cursor-file orders.cursor https://example.com/events/orders | ./process
+  Keep a file of all events, and go on after a restart where it stopped:
+    tidings listen --json --cursor-file orders.cursor https://example.com/events/orders >> orders
 
 Exit codes:
   0    --count or --until was reached, the reader of the output went away, or the server ended the

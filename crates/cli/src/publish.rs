@@ -19,7 +19,7 @@ use crate::command_error::CommandError;
 use crate::header::{self, Header};
 use crate::interrupt::interrupted;
 use crate::target::Target;
-use crate::text::{count, missing_scheme, visible};
+use crate::text::{count, missing_scheme, parsed_duration, visible};
 
 /// Publish an event, or one for each line of the input.
 ///
@@ -54,7 +54,7 @@ pub(crate) struct Args {
 
     /// Set the reconnection time of the subscribers, such as 5s or 500ms. A hub takes 100ms and
     /// more.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parsed_duration)]
     retry: Option<Duration>,
 
     /// Publish under this topic as well; may be given several times.

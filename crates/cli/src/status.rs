@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tidings_client::{Cause, Disconnection, Error, EventId};
 use url::Url;
 
-use crate::problem::Problem;
+use crate::problem::said;
 use crate::text::{duration, visible};
 
 /// Tells what happens to the connection.
@@ -99,12 +99,9 @@ fn gap_sentence(data: &str) -> String {
 /// Why the stream is not followed any more, and what to do about it.
 pub(crate) fn refusal(url: &Url, error: &Error) -> String {
     if let Error::RetriesExhausted { .. } | Error::NotReplayed { .. } = error {
-        return match reason(error) {
-            Some(reason) => format!("{url}: {}: {}", visible(&error.to_string()), visible(&reason)),
-            None => format!("{url}: {}.", visible(&error.to_string())),
-        };
+        return format!("{url}: {}.", visible(&error.to_string()));
     }
-    if let (Cause::Status { status, .. }, Some(reason)) = (error.cause(), reason(error)) {
+    if let (Cause::Status { status, .. }, Some(reason)) = (error.cause(), said(error.body())) {
         return format!("{url} answered with status {status}: {}", visible(&reason));
     }
     match error.cause() {
@@ -142,12 +139,6 @@ pub(crate) fn refusal(url: &Url, error: &Error) -> String {
         }
         cause => format!("{url} cannot be followed: {cause}. Check the URL."),
     }
-}
-
-/// What the server says is wrong, if it does.
-fn reason(error: &Error) -> Option<String> {
-    let body = error.body();
-    serde_json::from_slice::<Problem>(body).ok()?.reason()
 }
 
 /// Says what is good to know and asks for nothing.

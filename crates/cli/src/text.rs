@@ -23,6 +23,12 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
+/// A duration given on the command line.
+pub(crate) fn parsed_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "a duration is a number with a unit, such as 500ms, 15s, 5m or 12h".to_owned())
+}
+
 /// `url` without its user name and password.
 pub(crate) fn public(url: &Url) -> Url {
     let mut url = url.clone();

@@ -335,7 +335,7 @@ async fn wrong_arguments_are_told_apart() {
         ("/rooms/42", &["x"][..], "the path of the URL must be that of a topic"),
         ("/events/a", &["--id", "1"], "--id goes with a single event"),
         ("/events/a", &["x", "--whole"], "cannot be used with"),
-        ("/events/a", &["x", "--retry", "5"], "time unit needed"),
+        ("/events/a", &["x", "--retry", "5"], "a duration is a number with a unit"),
     ] {
         let Finished { code, stderr, .. } = finish(publish(&peer, path, args)).await;
         assert_eq!(code, 2, "{stderr}");

@@ -44,11 +44,11 @@ pub async fn follow(url: &str, out: impl Write + Send + 'static) -> Result<(), B
             _ => {}
         }
     });
-    handle.add_event_listener("heartbeat", ListenerOptions::ONCE, {
+    handle.add_event_listener_with("heartbeat", ListenerOptions::ONCE, {
         let say = say.clone();
         move |_| say("Its heart beats.".to_owned())
     });
-    handle.add_event_listener("bye", ListenerOptions::default(), {
+    handle.add_event_listener("bye", {
         let handle = handle.clone();
         move |_| handle.close()
     });

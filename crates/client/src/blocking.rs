@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_core::stream::FusedStream;
-use futures_util::StreamExt;
 use tokio::runtime::Runtime;
 
 use crate::{BuildError, Builder, Error, Handle, Message, ReadyState, ResumeToken, Update};

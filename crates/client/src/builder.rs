@@ -11,6 +11,7 @@ use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tidings_proto::EventId;
 use tidings_proto::decode::Limits;
+use tidings_proto::event::InvalidEventId;
 use tidings_proto::reconnect::Policy;
 use tidings_proto::source::{Commit, Config, Cors, Profile, ReconnectUrl};
 use url::Url;
@@ -144,8 +145,15 @@ impl Builder {
     }
 
     /// Resumes after this id: the first request already carries it. Default: none.
-    pub fn last_event_id(mut self, id: EventId) -> Self {
-        self.last_event_id = id;
+    ///
+    /// It is refused if it has a line end or a NUL, which no stream can give.
+    pub fn last_event_id(mut self, id: impl AsRef<str>) -> Self {
+        match id.as_ref().parse() {
+            Ok(id) => self.last_event_id = id,
+            Err(error) => {
+                self.mistake.get_or_insert(BuildError::LastEventId(error));
+            }
+        }
         self
     }
 
@@ -282,9 +290,10 @@ impl Builder {
     /// Build it with [`reqwest::redirect::Policy::none`], as the source follows redirects itself. A
     /// client that follows them decides alone which headers cross origins, and the source then
     /// connects again to the original URL. A total timeout would cut the stream; a read timeout is an
-    /// idle timeout.
+    /// idle timeout. It is `reqwest` 0.13, also found as [`tidings_client::reqwest`](crate::reqwest);
+    /// without its default TLS feature, install a `rustls` provider before you build a client.
     ///
-    /// Default: a client with the platform's certificates, that gives up connecting after 30
+    /// Default: a client with the platform's certificates, that asks for no compression, that gives up connecting after 30
     /// seconds, probes idle connections every 60 seconds, and uses no proxy to loopback addresses.
     pub fn client(mut self, client: reqwest::Client) -> Self {
         self.client = Some(client);
@@ -395,6 +404,9 @@ pub enum BuildError {
         /// Which, and why.
         reason: String,
     },
+    /// The id to resume after is none. The caller is at fault.
+    #[error("this is not an event id: {0}")]
+    LastEventId(#[source] InvalidEventId),
     /// The origin is not one. The caller is at fault.
     #[error("{origin:?} is not an origin such as https://example.com, or null")]
     Origin {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tidings_proto::source::{Cause, Fault};
 
+use crate::excerpt::excerpt;
 use crate::update::reason;
 
 /// Why a source is closed for good. Its stream ends after it.
@@ -13,13 +14,13 @@ use crate::update::reason;
 #[non_exhaustive]
 pub enum Error {
     /// The server refused. The request or the server is at fault; the cause says which to look at.
-    #[error("{cause}; this is final")]
+    #[error("{cause}{}; this is final", said(.body))]
     Refused {
         /// Why.
         cause: Cause,
-        /// The body of a refusal with a status of 400 or more, which may say what to do: at most its
-        /// first 16 KiB, of what came within 2 seconds. Empty if there was none.
-        body: Vec<u8>,
+        /// The body of the response, which may say what to do: at most its first 16 KiB, of what came
+        /// within 2 seconds, as text. Empty if there was none.
+        body: String,
     },
     /// The same event has crossed the same limit twice, so a third time would be no different. Raise
     /// the limit, or have the server send less.
@@ -45,7 +46,7 @@ pub enum Error {
     /// its method is not safe. The network or the server is at fault. Where a repetition does no
     /// harm, allow it with [`Builder::replay`](crate::Builder::replay); where the server has another
     /// way to resume, name it with [`Builder::on_request`](crate::Builder::on_request).
-    #[error("{}; the request may have been acted on and is not sent again", reason(.cause, .network.as_ref(), None))]
+    #[error("{}{}; the request may have been acted on and is not sent again", reason(.cause, .network.as_ref(), None), said(.body))]
     NotReplayed {
         /// Why the connection was lost.
         cause: Cause,
@@ -53,7 +54,7 @@ pub enum Error {
         #[source]
         network: Option<NetworkError>,
         /// The body of a refusal, as in [`Error::Refused`].
-        body: Vec<u8>,
+        body: String,
     },
     /// The request hook has given up. It knows why.
     #[error("the request could not be prepared: {0}; this is final")]
@@ -81,10 +82,10 @@ impl Error {
 
     /// What the server said with its refusal, if it did: at most 16 KiB.
     #[must_use]
-    pub fn body(&self) -> &[u8] {
+    pub fn body(&self) -> &str {
         match self {
             Self::Refused { body, .. } | Self::NotReplayed { body, .. } => body,
-            _ => &[],
+            _ => "",
         }
     }
 
@@ -100,6 +101,17 @@ impl Error {
         }
     }
 }
+
+/// What the server said, as it goes on after the cause.
+fn said(body: &str) -> String {
+    match excerpt(body.trim(), BODY_CHARS_MAX) {
+        body if body.is_empty() => body,
+        body => format!(": {body}"),
+    }
+}
+
+/// Enough for what a server has to say, too little to fill a log with the page of a proxy.
+const BODY_CHARS_MAX: usize = 300;
 
 fn attempts(retries: u32) -> String {
     match retries {

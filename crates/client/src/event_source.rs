@@ -1,6 +1,7 @@
 //! The source: the one loop between the sockets and the state machine.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,7 +10,6 @@ use std::time::{Duration, SystemTime};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use http_body::Body;
 use tidings_proto::source::{self, Call, Cause, Config, Finality, Output, ResponseHead, Source};
@@ -237,6 +237,12 @@ impl EventSource {
             update?;
         }
         Ok(())
+    }
+
+    /// The next update, or `None` once the source is closed: what `StreamExt::next` does, for programs
+    /// that have no other use for that. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Update, Error>> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
     fn now(&self) -> Duration {
@@ -467,14 +473,14 @@ impl EventSource {
             url: response.url().clone(),
             headers: response.headers().clone(),
         });
-        let is_refusal = status.is_client_error() || status.is_server_error();
         match self.source.ready_state() {
             ReadyState::Open => {
                 self.origin = response.url().origin().ascii_serialization().into();
                 let body = http::Response::from(response).into_body();
                 self.io = Io::Reading { body, chunk: Bytes::new(), at: now };
             }
-            ReadyState::Closed if is_refusal => {
+            // It may say what to do.
+            ReadyState::Closed => {
                 self.io = Io::Refused(transport::refusal_body(response));
             }
             _ => {}
@@ -538,7 +544,8 @@ impl EventSource {
     }
 
     fn error(&mut self, cause: Cause, finality: Finality) -> Error {
-        let (network, body) = (self.network.take(), std::mem::take(&mut self.refusal));
+        let network = self.network.take();
+        let body = String::from_utf8_lossy(&std::mem::take(&mut self.refusal)).into_owned();
         match (finality, self.hook_failure.take()) {
             (Finality::Futile, _) => Error::Futile { cause },
             (Finality::RetriesExhausted { retries }, hook) => {

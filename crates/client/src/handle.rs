@@ -209,6 +209,15 @@ impl Handle {
     pub fn add_event_listener(
         &self,
         event_type: impl AsRef<str>,
+        callback: impl FnMut(Dispatch<'_>) + Send + 'static,
+    ) -> ListenerId {
+        self.add_event_listener_with(event_type, ListenerOptions::default(), callback)
+    }
+
+    /// As [`Handle::add_event_listener`], with options.
+    pub fn add_event_listener_with(
+        &self,
+        event_type: impl AsRef<str>,
         options: ListenerOptions,
         callback: impl FnMut(Dispatch<'_>) + Send + 'static,
     ) -> ListenerId {

@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::Client;
 use rustls::crypto::CryptoProvider;
 use url::{Host, Url};
@@ -10,7 +12,7 @@ use url::{Host, Url};
 /// The HTTP client of a source to `url` that is given none, for a program that has other requests
 /// to make there.
 ///
-/// It has the platform's certificates, follows no redirects, gives up connecting after 30 seconds,
+/// It has the platform's certificates, follows no redirects, asks for no compression, gives up connecting after 30 seconds,
 /// probes idle connections every 60 seconds, and uses no proxy to loopback addresses.
 ///
 /// # Errors
@@ -22,6 +24,8 @@ pub fn default_client(url: &Url) -> Result<Client, reqwest::Error> {
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_keepalive(TCP_KEEPALIVE)
+        // It decodes nothing, and without this a server may choose any coding.
+        .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, IDENTITY)]))
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
     if is_loopback(url) {
         // A proxy cannot reach this machine's own loopback. Browsers go directly, too.
@@ -74,6 +78,7 @@ fn tls() -> &'static rustls::ClientConfig {
     })
 }
 
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 

@@ -38,7 +38,7 @@
 //! let source = EventSource::new("https://example.com/events")?;
 //! let handle = source.handle();
 //! handle.on_message(|message| println!("{}", message.data));
-//! handle.add_event_listener("join", ListenerOptions::default(), |event| println!("{event:?}"));
+//! handle.add_event_listener("join", |event| println!("{event:?}"));
 //! handle.on_error({
 //!     let handle = handle.clone();
 //!     move |_| println!("now {:?}", handle.ready_state())
@@ -144,6 +144,9 @@ mod response;
 mod resume_token;
 mod transport;
 mod update;
+
+// In the signatures of this crate.
+pub use {bytes, http, reqwest, url};
 
 pub use answer::{Answer, AnswerError};
 pub use builder::{BuildError, Builder};

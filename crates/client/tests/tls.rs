@@ -5,7 +5,6 @@ mod peer;
 use std::process::Command;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use peer::{Peer, soon};
 use rustls::crypto::{CryptoProvider, ring};
 use tidings_client::{Cause, EventSource, Update};

@@ -121,6 +121,8 @@ pub struct Source {
     is_ahead_of_stream: bool,
     /// Why a connection was lost whose call may not be replayed, until another call has opened one.
     unreplayed: Option<Cause>,
+    /// Whether the last response was 401, and the caller was asked for another call.
+    is_unauthorized: bool,
     /// The id that was last reported as unsendable, so that it is reported once.
     unsendable_id: EventId,
     /// The id before the event that crossed a limit, to notice that it does so every time.
@@ -162,6 +164,7 @@ impl Source {
             messages_before: 0,
             is_ahead_of_stream: false,
             unreplayed: None,
+            is_unauthorized: false,
             unsendable_id: EventId::default(),
             limit_crossed_after: None,
             outputs: VecDeque::new(),
@@ -343,6 +346,7 @@ impl Source {
             Ok(phase) => {
                 self.phase = phase;
                 if matches!(phase, Phase::Open { .. }) {
+                    self.is_unauthorized = false;
                     self.unreplayed = None;
                     self.outputs.push_back(Output::Open);
                 }
@@ -518,8 +522,12 @@ impl Source {
             }
         }
         let fetch = self.fetch.take();
-        let is_unreplayed = fetch.is_some_and(|fetch| fetch.is_unsafe_sent && !fetch.replays);
-        if !cause.is_retryable(self.config.profile) {
+        let is_unreplayed = fetch.is_some_and(|fetch| {
+            // Once sent elsewhere for the result, it was acted on whatever is said there.
+            let is_unacted = cause.is_unacted() && fetch.sends_body;
+            fetch.is_unsafe_sent && !fetch.replays && !is_unacted
+        });
+        if !cause.is_retryable(self.config.profile) && !self.may_authorize(&cause) {
             return self.fail(cause, Finality::Refused);
         }
         if is_limit_again {
@@ -541,6 +549,18 @@ impl Source {
         }
         self.phase = Phase::Waiting { until: now.saturating_add(delay) };
         self.outputs.push_back(Output::Disconnected { cause, delay });
+    }
+
+    /// Whether the caller is asked for another call, as its credentials were refused: by a resilient
+    /// source, if it varies its calls, and not twice in a row.
+    fn may_authorize(&mut self, cause: &Cause) -> bool {
+        let is_401 = matches!(cause, Cause::Status { status: 401, .. });
+        let may = is_401
+            && self.config.calls_vary
+            && self.config.profile == Profile::Resilient
+            && !self.is_unauthorized;
+        self.is_unauthorized |= may;
+        may
     }
 
     fn fail(&mut self, cause: Cause, finality: Finality) {

@@ -8,6 +8,7 @@ use tidings_client::Builder;
 
 use crate::command_error::CommandError;
 use crate::header::Header;
+use crate::text::parsed_duration;
 
 /// The options that shape the request.
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,7 @@ pub(super) struct Ask {
 
     /// Take the connection for dead when nothing has come for this long, comments included; 0 waits
     /// for ever. Without it, five minutes, or for ever with --strict.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parsed_duration)]
     idle_timeout: Option<Duration>,
 
     /// Ask as a web page of this origin would, which is a scheme and a host, and stop if the server

@@ -15,7 +15,6 @@ use std::future::{pending, ready};
 use std::io;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tidings_client::{Cause, Error, EventId, EventSource, Message, Update};
 use url::Url;

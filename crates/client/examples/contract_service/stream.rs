@@ -4,13 +4,10 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
-use tidings_client::{
-    Cause, EventSource, Handle, ListenerOptions, Message, NetworkError, Update, default_client,
-};
+use tidings_client::{Cause, EventSource, Handle, Message, NetworkError, Update, default_client};
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -69,7 +66,7 @@ impl Stream {
             return Err(RequestError::TooManyTypes { types_max: TYPES_MAX });
         }
         let heard = Arc::clone(&self.heard);
-        self.handle.add_event_listener(&event_type, ListenerOptions::default(), move |dispatch| {
+        self.handle.add_event_listener(&event_type, move |dispatch| {
             heard.put(dispatch.message());
         });
         self.types.insert(event_type);

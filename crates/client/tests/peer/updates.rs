@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tidings_client::{Builder, Cause, Error, EventSource, Message, Policy, ReadyState, Update};
 
 use super::soon;

@@ -1,6 +1,5 @@
 //! What is not acknowledged comes again, in this process and the next.
 
-use futures_util::StreamExt;
 use tidings_client::{Builder, Commit, EventSource, ResumeToken, Update};
 use tokio::sync::mpsc;
 

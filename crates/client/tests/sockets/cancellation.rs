@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 
-use futures_util::StreamExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tidings_client::{EventSource, Update};

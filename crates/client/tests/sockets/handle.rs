@@ -4,8 +4,7 @@ use std::future::pending;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use tidings_client::{Cause, EventSource, Handle, ListenerOptions, ReadyState, Update};
+use tidings_client::{Cause, EventSource, Handle, ReadyState, Update};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::peer::updates::{both, disconnected, message, open, quick};
@@ -131,7 +130,7 @@ async fn closing_stops_a_flood() {
     let handle = source.handle();
     let (heard, is_heard) = oneshot::channel();
     let mut heard = Some(heard);
-    handle.add_event_listener("message", ListenerOptions::default(), move |_| {
+    handle.add_event_listener("message", move |_| {
         if let Some(heard) = heard.take() {
             heard.send(()).unwrap();
         }

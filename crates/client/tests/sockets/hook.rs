@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use futures_util::StreamExt;
 use http::{HeaderValue, Method, StatusCode};
 use tidings_client::{Cause, Error, EventSource, HookError, Policy, Profile, Update};
 

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::io;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use http::{HeaderMap, Response};
 use http_body_util::channel::{Channel, Sender};
 use hyper::server::conn::http2;

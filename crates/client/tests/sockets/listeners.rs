@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use futures_util::StreamExt;
 use tidings_client::{Cause, Dispatch, EventSource, Handle, ListenerOptions, ReadyState, Update};
 
 use crate::peer::updates::{both, disconnected, message, open, quick};
@@ -79,7 +78,7 @@ async fn they_may_come_and_go_while_they_are_told() {
     let source = quick(&peer.url("/")).build().unwrap();
     let (handle, told) = (source.handle(), Told::default());
     let doomed = Arc::new(Mutex::new(None));
-    handle.add_event_listener("message", ListenerOptions::ONCE, {
+    handle.add_event_listener_with("message", ListenerOptions::ONCE, {
         let (handle, told, doomed) = (handle.clone(), told.clone(), Arc::clone(&doomed));
         move |dispatch| {
             told.note("once", &handle, dispatch);
@@ -111,7 +110,7 @@ async fn one_that_closes_the_source_ends_it_after_the_event_in_hand() {
     let peer = Peer::start().await;
     let source = EventSource::new(peer.url("/")).unwrap();
     let (handle, told) = (source.handle(), Told::default());
-    handle.add_event_listener("message", ListenerOptions::default(), {
+    handle.add_event_listener("message", {
         let handle = handle.clone();
         move |_| {
             handle.close();
@@ -184,7 +183,7 @@ async fn one_that_asks_for_another_connection_gets_it() {
     let peer = Peer::start().await;
     let mut source = EventSource::new(peer.url("/")).unwrap();
     let handle = source.handle();
-    handle.add_event_listener("message", ListenerOptions::ONCE, {
+    handle.add_event_listener_with("message", ListenerOptions::ONCE, {
         let handle = handle.clone();
         move |_| handle.reconnect()
     });
@@ -239,7 +238,7 @@ async fn they_go_with_the_source_and_so_does_what_they_hold() {
     let held = |handle: &Handle| -> Weak<()> {
         let (token, on) = (Arc::new(()), handle.clone());
         let weak = Arc::downgrade(&token);
-        handle.add_event_listener("message", ListenerOptions::default(), move |_| {
+        handle.add_event_listener("message", move |_| {
             _ = (&token, &on);
         });
         weak

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tidings_client::{Dispatch, Handle, ListenerId, ListenerOptions};
+use tidings_client::{Dispatch, Handle, ListenerId};
 
 /// What listeners were told, in order.
 #[derive(Clone, Default)]
@@ -31,7 +31,7 @@ impl Told {
 
     pub fn listen(&self, handle: &Handle, who: &'static str, event_type: &str) -> ListenerId {
         let (told, on) = (self.clone(), handle.clone());
-        handle.add_event_listener(event_type, ListenerOptions::default(), move |dispatch| {
+        handle.add_event_listener(event_type, move |dispatch| {
             told.note(who, &on, dispatch);
         })
     }

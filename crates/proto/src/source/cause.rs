@@ -50,6 +50,13 @@ pub enum Cause {
         /// The `Content-Type`, if there was one.
         content_type: Option<String>,
     },
+    /// The stream is compressed, and the driver has not undone it. The server is at fault, if it was
+    /// not asked to compress; else the driver should decode it.
+    #[error("the stream is compressed ({encoding}), and was not asked to be")]
+    ContentEncoding {
+        /// The `Content-Encoding`.
+        encoding: String,
+    },
     /// A redirect could not be followed. The server, or what stands before it, is at fault.
     #[error("{0}")]
     Redirect(RedirectError),
@@ -117,6 +124,7 @@ impl Cause {
                 Profile::Resilient => matches!(status, 429 | 500..=599),
             },
             Self::ContentType { .. }
+            | Self::ContentEncoding { .. }
             | Self::Redirect(_)
             | Self::Cors(_)
             | Self::NotPrepared { is_final: true } => false,
@@ -135,9 +143,20 @@ impl Cause {
             Self::Limit(_)
             | Self::Status { .. }
             | Self::ContentType { .. }
+            | Self::ContentEncoding { .. }
             | Self::Redirect(_)
             | Self::Cors(_) => Fault::Server,
         }
+    }
+
+    /// Whether the server has said that it did nothing with the request: it wants other credentials,
+    /// fewer requests, or none for the time being.
+    pub(super) const fn is_unacted(&self) -> bool {
+        matches!(
+            self,
+            Self::Status { status: 401 | 429, .. }
+                | Self::Status { status: 503, retry_after: Some(_) }
+        )
     }
 
     /// How long the server asked to wait.

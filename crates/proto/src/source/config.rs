@@ -32,7 +32,8 @@ pub struct Config {
     pub cors: Option<Cors>,
     /// When the last event id moves. Default: [`Commit::Delivered`].
     pub commit: Commit,
-    /// Whether the caller may change its call from one attempt to the next. Without it, a source
+    /// Whether the caller may change its call from one attempt to the next: then a resilient source
+    /// asks it for another call, once, when the server has refused its credentials (401). Without it, a source
     /// whose call may not be replayed ends with the connection instead of waiting to ask for another
     /// call. Default: no.
     pub calls_vary: bool,
@@ -87,7 +88,8 @@ pub enum Profile {
     /// As the standard says: every response but 200 with an event stream.
     #[default]
     Strict,
-    /// Not 429 and 5xx, after which it tries again, no sooner than their `Retry-After` asks. But a
+    /// Not 429 and 5xx, after which it tries again, no sooner than their `Retry-After` asks; and not
+    /// the first 401, if the [caller may have other credentials](Config::calls_vary). But a
     /// limit that is crossed twice after the same event is final, as a third time would be no
     /// different.
     Resilient,

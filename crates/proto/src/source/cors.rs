@@ -184,6 +184,7 @@ fn list(head: &ResponseHead<'_>, name: &str) -> Vec<Vec<u8>> {
 
 fn described(allowed: Option<&str>) -> String {
     match allowed {
+        Some("*") => "is *, which does not count with credentials".into(),
         Some(allowed) => {
             let mut text = String::from("is ");
             text.push_str(allowed);

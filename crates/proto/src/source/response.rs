@@ -54,20 +54,26 @@ impl<'a> ResponseHead<'a> {
     }
 
     /// Whether it opens an event stream: its status is exactly 200, and its type, of any case and with
-    /// any parameters, is `text/event-stream`.
+    /// any parameters, is `text/event-stream`. A compressed stream has lost its `Content-Encoding` by
+    /// now, as who decodes it takes it off.
     ///
     /// # Errors
-    /// [`Cause::Status`] or [`Cause::ContentType`].
+    /// [`Cause::Status`], [`Cause::ContentType`] or [`Cause::ContentEncoding`].
     pub fn opens(&self) -> Result<(), Cause> {
         if self.status != 200 {
             return Err(self.status());
         }
         let content_type = self.header("content-type");
-        if content_type.as_deref().is_some_and(is_event_stream) {
-            return Ok(());
+        let text = |value: Vec<u8>| String::from_utf8_lossy(&value).into_owned();
+        if !content_type.as_deref().is_some_and(is_event_stream) {
+            return Err(Cause::ContentType { content_type: content_type.map(text) });
         }
-        let content_type = content_type.map(|text| String::from_utf8_lossy(&text).into_owned());
-        Err(Cause::ContentType { content_type })
+        match self.header("content-encoding") {
+            Some(encoding) if !encoding.trim_ascii().eq_ignore_ascii_case(b"identity") => {
+                Err(Cause::ContentEncoding { encoding: text(encoding) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The status as a cause.

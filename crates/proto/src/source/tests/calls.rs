@@ -39,10 +39,12 @@ fn a_post_that_was_sent_is_not_sent_again() {
         assert_eq!(end(&mut play), [not_replayed(cause)]);
         assert_eq!(play.source.ready_state(), ReadyState::Closed);
     }
-    // Neither after a refusal that would pass.
-    let mut play = post(Config::resilient());
-    play.request();
-    assert_eq!(play.respond(503), [not_replayed(refused(503))]);
+    // Neither after an error that would pass, but may have come in the middle of the work.
+    for status in [500, 502, 503] {
+        let mut play = post(Config::resilient());
+        play.request();
+        assert_eq!(play.respond(status), [not_replayed(refused(status))]);
+    }
 }
 
 #[test]
@@ -257,4 +259,44 @@ fn a_reconnect_that_is_asked_for_does_not_wait() {
     play.request();
     play.source.reconnect(ZERO);
     assert_eq!(play.outputs(), [not_replayed(Cause::Asked)]);
+}
+
+#[test]
+fn a_post_that_the_server_did_not_act_on_is_sent_again() {
+    for status in [429, 503] {
+        let mut play = post(Config::resilient());
+        play.request();
+        let head = ResponseHead::new(status, &[]).with_retry_after(2 * SECOND);
+        play.source.handle_response(ZERO, head.clone());
+        let [Output::Disconnected { delay, .. }] = play.outputs()[..] else { panic!() };
+        assert!(delay >= 2 * SECOND);
+        assert_eq!(&*play.wait().method, "POST");
+        // What is said where the result should be says nothing of the call.
+        play.redirect(303, "http://a.example/result");
+        play.request();
+        play.source.handle_response(play.now, head);
+        let cause = Cause::Status { status, retry_after: Some(2 * SECOND) };
+        assert_eq!(play.outputs(), [not_replayed(cause)]);
+    }
+}
+
+#[test]
+fn a_caller_with_other_credentials_is_asked_for_them_once() {
+    let mut play = Play::new(Config { calls_vary: true, ..Config::resilient() });
+    play.request();
+    assert!(matches!(play.respond(401)[..], [Output::Disconnected { .. }]));
+    play.wait();
+    assert_eq!(play.respond(200), [Output::Open]);
+    // A success is followed by another chance, a failure is not.
+    play.end();
+    play.wait();
+    assert!(matches!(play.respond(401)[..], [Output::Disconnected { .. }]));
+    play.wait();
+    assert_eq!(play.respond(401), [failed(refused(401))]);
+    // Nobody has others, or wants the standard.
+    for config in [Config::resilient(), Config { calls_vary: true, ..Config::strict() }] {
+        let mut play = Play::new(config);
+        play.request();
+        assert_eq!(play.respond(401), [failed(refused(401))]);
+    }
 }

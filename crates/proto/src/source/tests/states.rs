@@ -60,6 +60,23 @@ fn only_200_with_an_event_stream_opens() {
 }
 
 #[test]
+fn a_stream_that_is_still_compressed_is_refused() {
+    for (encoding, opens) in
+        [("identity", true), ("Identity ", true), ("gzip", false), ("br", false)]
+    {
+        let mut play = Play::new(Config::resilient());
+        play.request();
+        let outputs =
+            play.respond_with(200, &[EVENT_STREAM, ("content-encoding", encoding.as_bytes())]);
+        if opens {
+            assert_eq!(outputs, [Output::Open]);
+        } else {
+            assert_eq!(outputs, [failed(Cause::ContentEncoding { encoding: encoding.into() })]);
+        }
+    }
+}
+
+#[test]
 fn resilient_retries_429_and_5xx_but_nothing_else() {
     for status in [429, 500, 502, 503, 599] {
         let mut play = Play::new(Config::resilient());
