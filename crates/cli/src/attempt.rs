@@ -21,11 +21,14 @@ pub(crate) struct Attempt {
 }
 
 /// The ids of what is published: one of an event, several of a batch.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) id: Option<String>,
     #[serde(default)]
     pub(crate) ids: Vec<String>,
+    /// Whether the connection was lost before the end of the answer.
+    #[serde(skip)]
+    pub(crate) is_cut_off: bool,
 }
 
 /// Why an event or a batch is not known to be published.
@@ -40,6 +43,9 @@ pub(crate) enum PublishError {
     /// It sends somewhere else. Following could hand credentials and events to another server.
     #[error("the URL redirects to {location}; publish there if that is right")]
     Redirected { location: String },
+    /// It says yes, but does not name the events, as a hub does.
+    #[error("the server answered with success, but not as a hub does")]
+    NotAHub,
     /// The request was sent, but what came of it is not known.
     #[error("{reason}")]
     Unknown { reason: String },
@@ -76,9 +82,11 @@ async fn judge(response: Response) -> Result<Answer, PublishError> {
     });
     let body = receive(response).await;
     if status.is_success() {
-        // It is published, whatever the answer looks like.
-        let answer = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
-        return Ok(answer.unwrap_or(Answer { id: None, ids: Vec::new() }));
+        // It is published, as far as the status says, whatever the answer looks like.
+        return Ok(match body {
+            Ok(body) => serde_json::from_slice(&body).unwrap_or_default(),
+            Err(_) => Answer { is_cut_off: true, ..Answer::default() },
+        });
     }
     let problem = body
         .ok()

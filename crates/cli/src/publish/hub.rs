@@ -143,7 +143,9 @@ fn is_retryable(error: &PublishError) -> bool {
         PublishError::Refused { status, .. } => {
             matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
         }
-        PublishError::Redirected { .. } | PublishError::Unknown { .. } => false,
+        PublishError::Redirected { .. } | PublishError::NotAHub | PublishError::Unknown { .. } => {
+            false
+        }
     }
 }
 

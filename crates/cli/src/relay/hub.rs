@@ -8,7 +8,7 @@ use tidings_client::Policy;
 use tidings_proto::reconnect::Reconnect;
 
 use super::lines::Shipment;
-use crate::attempt::{PublishError, attempt};
+use crate::attempt::{Answer, PublishError, attempt};
 use crate::problem::Problem;
 use crate::status::say;
 use crate::target::Target;
@@ -38,14 +38,15 @@ impl Hub {
     ///
     /// All of it has keys, so it may be sent again when nobody knows what became of it.
     pub(super) async fn publish(self, shipment: Shipment) -> Result<(), Refusal> {
+        let events = shipment.events();
         let request = self.request(shipment);
         let url = public(&self.target.events_url);
         let mut reconnect = Reconnect::new(PATIENCE, rand::random());
         loop {
             let again = request.try_clone().expect("the body is a string");
             let attempt = attempt(again, &url).await;
-            let error = match attempt.outcome {
-                Ok(_) => break,
+            let error = match attempt.outcome.and_then(|answer| confirmed(&answer, events)) {
+                Ok(()) => break,
                 Err(error) if is_worth_waiting(&error) => error,
                 Err(error) => return Err(judge(error)),
             };
@@ -82,6 +83,20 @@ impl Hub {
     }
 }
 
+/// Whether the answer names so many events. A page that a proxy or another server shows with a 200
+/// is not one that a cursor may move for.
+fn confirmed(answer: &Answer, events: usize) -> Result<(), PublishError> {
+    if answer.is_cut_off {
+        let reason = "the connection was lost during the answer".to_owned();
+        return Err(PublishError::Unknown { reason });
+    }
+    if answer.ids.len().max(usize::from(answer.id.is_some())) == events {
+        Ok(())
+    } else {
+        Err(PublishError::NotAHub)
+    }
+}
+
 /// Whether sending the same again may help. Its keys make it safe.
 fn is_worth_waiting(error: &PublishError) -> bool {
     match error {
@@ -94,7 +109,7 @@ fn is_worth_waiting(error: &PublishError) -> bool {
                 | StatusCode::TOO_MANY_REQUESTS
                 | StatusCode::SERVICE_UNAVAILABLE
         ),
-        PublishError::Redirected { .. } => false,
+        PublishError::Redirected { .. } | PublishError::NotAHub => false,
     }
 }
 

@@ -28,6 +28,16 @@ pub(super) enum Shipment {
     Event { event: Option<String>, data: String, key: String },
 }
 
+impl Shipment {
+    /// How many events it has.
+    pub(super) fn events(&self) -> usize {
+        match self {
+            Self::Batch(body) => body.lines().count(),
+            Self::Event { .. } => 1,
+        }
+    }
+}
+
 /// The events in hand, in order. The first may be in a request under way.
 ///
 /// Memory: a batch under way and as much again that waits, each at most 1,000 events and 1 MiB, and

@@ -135,3 +135,29 @@ async fn a_hub_that_refuses_the_relay_ends_it() {
         assert!(stderr.contains(said), "{stderr}");
     }
 }
+
+#[tokio::test]
+async fn it_stops_at_a_server_that_says_yes_to_anything() {
+    let mut sides = Sides::new().await;
+    let (child, _exchange) = sides.relay(&[], "id: 1\ndata: a\n\n").await;
+    let request = sides.hub.request().await;
+    sides.hub.answer(request, 200, "<h1>Welcome</h1>").await;
+    let Finished { code, stderr, .. } = finish(child).await;
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("success, but not as a hub does"), "{stderr}");
+    assert!(!std::path::Path::new(&sides.cursor_path()).exists(), "nothing is published");
+}
+
+#[tokio::test]
+async fn it_sends_again_when_the_answer_is_cut_off() {
+    let mut sides = Sides::new().await;
+    let (child, exchange) = sides.relay(&[], "id: 1\ndata: a\n\n").await;
+    let mut request = sides.hub.request().await;
+    let (status, _) = sides.hub.apply(&request);
+    request.send(format!("HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\n{{\"ids\":")).await;
+    drop(request);
+    assert_eq!(sides.hub.take().await, 1);
+    let Finished { code, stderr, .. } = sides.end(child, exchange).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(sides.hub.data(), ["a"]);
+}
