@@ -64,6 +64,8 @@ pub struct EventSource {
     response: Option<Response>,
     /// The origin of the present connection.
     origin: Origin,
+    /// Where its last request went.
+    requested: Target,
     /// What the network said, until the machine's account of it is delivered.
     network: Option<NetworkError>,
     /// What the hook said, until the machine's account of it is delivered.
@@ -123,7 +125,8 @@ impl EventSource {
         let shared = Shared::new(template.url.clone(), config.with_credentials);
         Self {
             origin: Origin::from(&*target.origin),
-            source: Source::new(target, config, rand::random()),
+            source: Source::new(target.clone(), config, rand::random()),
+            requested: target,
             transport,
             call: template.clone(),
             template,
@@ -465,8 +468,9 @@ impl EventSource {
         let headers = transport::pairs(response.headers());
         let mut head = ResponseHead::new(status.as_u16(), &headers);
         head.retry_after = transport::retry_after(response.headers(), SystemTime::now());
-        head.location = transport::location(&response);
+        head.location = transport::location(&response, &self.requested);
         self.source.handle_response(now, head);
+        self.requested = request.target.clone();
         drop(headers);
         self.response = Some(Response {
             status,

@@ -107,13 +107,28 @@ pub(crate) fn pairs(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
 }
 
-/// Where the `Location` of a response leads, if it has one.
-pub(crate) fn location(response: &reqwest::Response) -> Option<Location> {
+/// Where the `Location` of the response to a request of `requested` leads, if it has one.
+pub(crate) fn location(response: &reqwest::Response, requested: &Target) -> Option<Location> {
     let location = response.headers().get(LOCATION)?;
-    Some(match resolve(response.url(), location) {
+    let base = with_credentials(response.url().clone(), requested);
+    Some(match resolve(&base, location) {
         Some(url) => Location::Target(target(&url)),
         None => Location::Invalid,
     })
+}
+
+/// The URL of a response with the user name and password of its request, which the HTTP client takes
+/// out: a relative `Location` inherits them.
+fn with_credentials(mut url: Url, requested: &Target) -> Url {
+    if requested.has_credentials
+        && let Ok(requested) = Url::parse(&requested.url)
+        && requested.origin() == url.origin()
+    {
+        // Neither fails for a URL that has a host, as those of http have.
+        let _ = url.set_username(requested.username());
+        let _ = url.set_password(requested.password());
+    }
+    url
 }
 
 /// The http or https URL that `location` names, seen from `base`.

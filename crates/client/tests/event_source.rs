@@ -262,6 +262,27 @@ async fn redirects_are_followed_and_the_origin_is_the_last() {
 }
 
 #[tokio::test]
+async fn a_relative_redirect_keeps_the_user_name_and_password_of_the_url() {
+    let (first, second) = (Peer::start().await, Peer::start().await);
+    let url = first.url("/a").replace("://", "://us%40er:p%3Aw@");
+    let mut source = quick(&url).build().unwrap();
+    let server = async {
+        let mut exchange = first.accept().await;
+        let given = exchange.header("authorization").unwrap().to_owned();
+        assert_eq!(given, "Basic dXNAZXI6cDp3");
+        exchange.answer(302, "location: b\r\n", "").await;
+        let mut exchange = first.after(exchange).await;
+        assert_eq!((exchange.line(), exchange.header("authorization")), ("GET /b", Some(&*given)));
+        exchange.answer(302, &format!("location: {}\r\n", second.url("/c")), "").await;
+        let mut exchange = second.accept().await;
+        assert_eq!(exchange.header("authorization"), None);
+        exchange.open().await;
+        exchange
+    };
+    both(open(&mut source), server).await;
+}
+
+#[tokio::test]
 async fn endless_redirects_stop_it() {
     let peer = Peer::start().await;
     let mut source = EventSource::new(peer.url("/")).unwrap();
