@@ -16,6 +16,7 @@ use tidings_proto::reconnect::Policy;
 use tidings_proto::source::{Commit, Config, Cors, Profile, ReconnectUrl};
 use url::Url;
 
+use crate::event_source::public;
 use crate::http_client::default_client;
 use crate::request::Hook;
 use crate::transport::Transport;
@@ -362,10 +363,11 @@ impl Builder {
     }
 }
 
+/// Without what may be a secret, also of a URL that is not one.
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("url", &self.url)
+            .field("url", &Url::parse(&self.url).ok().as_ref().map(public))
             .field("method", &self.method)
             .field("profile", &self.profile)
             .finish_non_exhaustive()

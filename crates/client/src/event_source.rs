@@ -671,6 +671,6 @@ impl fmt::Debug for EventSource {
 const LAST_CALL: Duration = Duration::from_millis(50);
 
 /// The URL without what may be a secret: user name, password and query.
-fn public(url: &Url) -> String {
+pub(crate) fn public(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

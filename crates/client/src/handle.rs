@@ -9,6 +9,7 @@ use tidings_proto::EventId;
 use tidings_proto::source::ReadyState;
 use url::Url;
 
+use crate::event_source::public;
 use crate::listeners::{ERROR, Listeners, MESSAGE, OPEN};
 use crate::{Dispatch, ListenerId, ListenerOptions, Message};
 
@@ -233,7 +234,7 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
-            .field("url", &self.url().as_str())
+            .field("url", &public(self.url()))
             .field("ready_state", &self.ready_state())
             .finish_non_exhaustive()
     }
