@@ -270,9 +270,10 @@ impl Source {
         {
             return self.fail(cause.clone(), Finality::NotReplayed);
         }
-        // A URL of the caller's own is where it wants its headers to go, for this one attempt.
+        // An origin of the caller's own is where it wants its headers to go, and a URL of its own holds
+        // for this one attempt.
         let is_own = call.target != self.target;
-        let crossed_origin = self.crossed_origin && !is_own;
+        let crossed_origin = self.crossed_origin && call.target.origin == self.target.origin;
         self.fetch = Some(Fetch::new(&self.config, call, is_own, crossed_origin));
         self.heard = now;
         self.phase = Phase::Ready;

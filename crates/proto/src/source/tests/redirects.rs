@@ -88,6 +88,24 @@ fn what_the_caller_adds_stays_away_once_an_origin_is_crossed() {
 }
 
 #[test]
+fn another_url_of_the_origin_that_redirects_led_to_has_crossed_as_well() {
+    let mut play = Play::new(Config::strict());
+    play.request();
+    play.redirect(302, OTHER);
+    play.request();
+    play.error();
+    for (url, sends_credentials) in
+        [("http://b.example/events?after=1", false), ("http://c.example/", true)]
+    {
+        play.pass();
+        let attempt = play.source.poll_attempt().unwrap();
+        play.call_to(target(url), &attempt);
+        assert_eq!(play.request().sends_credentials, sends_credentials, "{url}");
+        play.error();
+    }
+}
+
+#[test]
 fn the_caller_may_allow_its_headers_and_credentials_to_cross() {
     let config = Config { headers_cross_origins: true, with_credentials: true, ..Config::strict() };
     let mut play = Play::new(config);
