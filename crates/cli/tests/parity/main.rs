@@ -20,6 +20,8 @@ mod client;
 #[allow(dead_code, reason = "the scenarios run by themselves")]
 mod driver;
 mod page;
+mod port;
+mod request;
 mod scenario;
 mod scenarios;
 mod stage;

@@ -4,10 +4,10 @@ use serde_json::json;
 
 use crate::scenario::{Close, Scenario};
 
-/// The page of a scenario.
-pub(crate) fn html(scenario: &Scenario, here: &str, there: &str, wings: &str) -> String {
+/// The page of a scenario whose source is at `url`, with `wings` behind it.
+pub(crate) fn html(scenario: &Scenario, url: &str, wings: &str) -> String {
     let plan = json!({
-        "url": scenario.url.replace("{here}", here).replace("{there}", there),
+        "url": url,
         "withCredentials": scenario.with_credentials,
         "listens": scenario.listens,
         "closesAtError": scenario.closes_at_error,

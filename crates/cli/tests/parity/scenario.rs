@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// A server's script, the source that meets it, and what is known to differ.
 ///
-/// In URLs and headers, `{here}` is the origin of the page and `{there}` another; `{jar}` is a
-/// cookie's name of its own, as browsers keep cookies of a host whatever the port.
+/// In URLs and headers, `{here}` is the origin of the page, `{host}` its host and port, and `{there}`
+/// another origin; `{jar}` is a cookie's name of its own, as browsers keep cookies of a host whatever
+/// the port.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,

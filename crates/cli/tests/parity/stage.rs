@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
-    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +16,9 @@ use tokio::{
 
 use crate::{
     page,
-    scenario::{Answer, Down, End, Piece, Scenario},
+    port::{BACKLOG, Port},
+    request::Request,
+    scenario::{Answer, Down, End, Piece, Scenario, status},
 };
 
 /// Two origins on ports of their own, and a third, which is no part of the scenario: it holds the
@@ -61,11 +62,9 @@ impl Stage {
             report,
         });
         for (port, place) in [(here, "{here}"), (there, "{there}"), (wings, WINGS)] {
-            if scenario.url.starts_with(place) {
-                port.serve_in_turns(&set, place);
-            } else {
-                port.serve(&set, place);
-            }
+            let down = if scenario.url.starts_with(place) { scenario.down } else { Down::Never };
+            let first = (down != Down::AtFirst).then(|| port.first.listen(BACKLOG).unwrap());
+            tokio::spawn(Arc::clone(&set).serve(first, port.again, place));
         }
         Self { set, reports: Mutex::new(reports) }
     }
@@ -136,6 +135,7 @@ impl Set {
     fn emptied(&self, text: &str) -> String {
         text.replace(&self.here, "{here}")
             .replace(&self.there, "{there}")
+            .replace(self.here.trim_start_matches("http://"), "{host}")
             .replace(&self.jar(), "{jar}")
     }
 
@@ -147,15 +147,44 @@ impl Set {
         self.asked.subscribe().wait_for(|asked| !asked.is_empty()).await.unwrap();
     }
 
-    fn note(&self, line: String) {
-        self.asked.send_modify(|asked| asked.push(line));
+    /// Accepts connections for as long as the test runs, but for when it is to be down.
+    async fn serve(
+        self: Arc<Self>,
+        first: Option<TcpListener>,
+        again: TcpSocket,
+        place: &'static str,
+    ) {
+        if let Some(first) = first {
+            let goes_down =
+                self.scenario.down == Down::AfterFirst && self.scenario.url.starts_with(place);
+            tokio::select! {
+                () = self.accept(&first, place) => {}
+                () = self.down.notified(), if goes_down => {}
+            }
+            drop(first);
+            self.is_down.notify_one();
+        }
+        self.up.notified().await;
+        self.accept(&again.listen(BACKLOG).unwrap(), place).await;
+    }
+
+    async fn accept(self: &Arc<Self>, listener: &TcpListener, place: &'static str) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let set = Arc::clone(self);
+            tokio::spawn(async move {
+                // A client that leaves early is part of some scenarios.
+                let _ = set.handle(stream, place).await;
+            });
+        }
     }
 
     /// Answers one request.
     async fn handle(&self, mut stream: TcpStream, place: &str) -> io::Result<()> {
         let Some(request) = Request::read(&mut stream).await? else { return Ok(()) };
         let text = match (place, request.path.as_str()) {
-            ("{here}", "/page") => page::html(&self.scenario, &self.here, &self.there, &self.wings),
+            ("{here}", "/page") => {
+                page::html(&self.scenario, &self.filled(self.scenario.url), &self.wings)
+            }
             (WINGS, "/report") => {
                 let _ = self.report.send(serde_json::from_slice(&request.body)?).await;
                 String::new()
@@ -189,27 +218,30 @@ impl Set {
     /// Does as the script says.
     async fn play(&self, mut stream: TcpStream, place: &str, request: &Request) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        self.note(self.line(place, request));
         let url = format!("{place}{}", request.path);
         let scripted = match request.method.as_str() {
             "GET" => self.script.lock().await.get_mut(&*url).and_then(VecDeque::pop_front),
             _ => None,
         };
-        if self.scenario.down == Down::AfterFirst && scripted.is_some() {
+        let goes_down = self.scenario.down == Down::AfterFirst && scripted.is_some();
+        let answer = scripted.unwrap_or_else(|| self.last_answer(request));
+        let holds = answer.end == End::Hold;
+        // At once, as whoever is held may leave at once.
+        self.asked.send_modify(|asked| {
+            asked.push(self.line(place, request));
+            asked.extend(holds.then(|| HELD.to_owned()));
+        });
+        if goes_down {
             self.down.notify_one();
             self.is_down.notified().await;
         }
-        let answer = scripted.unwrap_or_else(|| self.last_answer(request));
-        if answer.end != End::Hold {
-            return self.send(&mut stream, &answer).await;
-        }
-        self.note(HELD.to_owned());
-        if self.send(&mut stream, &answer).await.is_ok() {
+        let sent = self.send(&mut stream, &answer).await;
+        if holds {
             // Zero bytes or an error: either way the client has left.
             let _ = stream.read(&mut [0]).await;
+            self.asked.send_modify(|asked| asked.push(LEFT.to_owned()));
         }
-        self.note(LEFT.to_owned());
-        Ok(())
+        sent
     }
 
     async fn send(&self, stream: &mut TcpStream, answer: &Answer) -> io::Result<()> {
@@ -239,7 +271,7 @@ impl Set {
     /// After the script, sources are ended, wherever they come from.
     fn last_answer(&self, request: &Request) -> Answer {
         let origin = request.text("origin").unwrap_or_default();
-        crate::scenario::status(204)
+        status(204)
             .allows(&origin)
             .allows_credentials()
             .header("Access-Control-Allow-Headers: Last-Event-ID")
@@ -279,124 +311,8 @@ pub(crate) fn brief(text: &str) -> String {
     }
 }
 
-/// A port that is nobody else's, and refuses connections while nobody listens.
-struct Port {
-    first: TcpSocket,
-    again: TcpSocket,
-}
-
-impl Port {
-    fn bind() -> Self {
-        let first = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let again = bound(first.local_addr().unwrap());
-        Self { first, again }
-    }
-
-    fn origin(&self) -> String {
-        format!("http://{}", self.first.local_addr().unwrap())
-    }
-
-    fn serve(self, set: &Arc<Set>, place: &'static str) {
-        tokio::spawn(serve(Arc::clone(set), self.first.listen(BACKLOG).unwrap(), place));
-    }
-
-    /// Listens but for when the scenario's source is to find nobody.
-    fn serve_in_turns(self, set: &Arc<Set>, place: &'static str) {
-        let set = Arc::clone(set);
-        let first = self.first;
-        let first = (set.scenario.down != Down::AtFirst).then(|| first.listen(BACKLOG).unwrap());
-        tokio::spawn(async move {
-            if let Some(listener) = first {
-                tokio::select! {
-                    () = serve(Arc::clone(&set), listener, place) => {}
-                    () = set.down.notified() => {}
-                }
-                set.is_down.notify_one();
-            }
-            set.up.notified().await;
-            serve(set, self.again.listen(BACKLOG).unwrap(), place).await;
-        });
-    }
-}
-
-/// A socket beside which another may be bound to the same port, as long as neither listens.
-fn bound(address: SocketAddr) -> TcpSocket {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(address).unwrap();
-    socket
-}
-
-/// Accepts connections for as long as the test runs.
-async fn serve(set: Arc<Set>, listener: TcpListener, place: &'static str) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let set = Arc::clone(&set);
-        tokio::spawn(async move {
-            // A client that leaves early is part of some scenarios.
-            let _ = set.handle(stream, place).await;
-        });
-    }
-}
-
-struct Request {
-    method: String,
-    path: String,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    /// Nothing if the connection is closed unused.
-    async fn read(stream: &mut TcpStream) -> io::Result<Option<Self>> {
-        let mut bytes = Vec::new();
-        let end = loop {
-            if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at;
-            }
-            if stream.read_buf(&mut bytes).await? == 0 {
-                return Ok(None);
-            }
-        };
-        let mut lines = bytes[..end].split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
-        let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
-        let mut words = first.split(' ').map(str::to_owned);
-        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let headers = lines.filter_map(|line| {
-            let colon = line.iter().position(|byte| *byte == b':')?;
-            let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
-            // The one space that is written by convention: others are seen.
-            let value = &line[colon + 1..];
-            Some((name, value.strip_prefix(b" ").unwrap_or(value).to_vec()))
-        });
-        let headers = headers.collect();
-        let mut request = Self { method, path, headers, body: bytes.split_off(end + 4) };
-        let length = request.text("content-length").and_then(|length| length.parse().ok());
-        while request.body.len() < length.unwrap_or(0) {
-            if stream.read_buf(&mut request.body).await? == 0 {
-                return Ok(None);
-            }
-        }
-        Ok(Some(request))
-    }
-
-    /// The value of a header, what is not ASCII as escapes.
-    fn text(&self, name: &str) -> Option<String> {
-        let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
-        Some(
-            value
-                .iter()
-                .flat_map(|byte| match byte {
-                    b' '..=b'~' => vec![char::from(*byte)],
-                    _ => byte.escape_ascii().map(char::from).collect(),
-                })
-                .collect(),
-        )
-    }
-}
-
-/// What is behind the scenes.
+/// The place behind the scenes.
 const WINGS: &str = "{wings}";
-const BACKLOG: u32 = 64;
 const HELD: &str = "held";
 const LEFT: &str = "left";
 const PACE: Duration = Duration::from_millis(5);

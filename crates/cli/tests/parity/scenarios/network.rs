@@ -15,7 +15,8 @@ pub(super) fn all() -> Vec<Scenario> {
             .in_firefox(&["error 2"], &["error 0", "error 2"]),
         scenario("a reset in the head")
             .answer(raw("HTTP/1.1 200 OK\r\nContent-Ty{cut}\r\n").ends(End::Reset)),
-        // Browsers take half a head for a whole one, which then lacks the type. By HTTP it is incomplete.
+        // Browsers take half a head for a whole one, which then lacks the type. By HTTP it is
+        // incomplete.
         scenario("the end in the head")
             .answer(raw("HTTP/1.1 200 OK\r\nContent-Ty{cut}\r\n"))
             .in_both(&["error 2"], &["error 0", "error 2"])
@@ -28,7 +29,8 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario("a reset in the stream")
             .answer(stream(&[SOON, b"id:1\ndata:go\n\ndata:b\n"]).go().ends(End::Reset)),
         scenario("an end in the stream").stream("id:1\ndata:a\n\ndata:b\n"),
-        // Firefox takes a connection that another origin refuses for a failed CORS check, and gives up.
+        // Firefox takes a connection that another origin refuses for a failed CORS check, and gives
+        // up. Where its own origin refuses one, it tries again.
         scenario("nobody is there at first")
             .url("{there}/events")
             .down(Down::AtFirst)
@@ -70,7 +72,8 @@ pub(super) fn all() -> Vec<Scenario> {
             )
             .in_firefox(&[], &["error 0"])
             .in_firefox(&["GET {here}/events"], &["GET {here}/events", "GET {here}/events"]),
-        // Browsers ask for it. The client does not, and finds no event in what it is sent nevertheless.
+        // Browsers ask for it. The client does not, and finds no event in what it is sent
+        // nevertheless.
         scenario("packed by gzip, though nobody may have asked")
             .headers(&["accept-encoding"])
             .answer(stream(&[PACKED]).header("Content-Encoding: gzip"))
@@ -103,4 +106,6 @@ fn raw(head: &str) -> Answer {
 
 const ASKED_PACKED: &str = r#"GET {here}/events, accept-encoding "gzip, deflate, br, zstd""#;
 /// `retry:1` and a message, as gzip packs them.
-const PACKED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x2b\x4a\x2d\x29\xaa\xb4\x32\xe4\xe2\x4a\x49\x2c\x49\xb4\x4a\xe4\xe2\x02\x00\x41\x51\xf1\x94\x11\x00\x00\x00";
+const PACKED: &[u8] =
+    b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x2b\x4a\x2d\x29\xaa\xb4\x32\xe4\xe2\x4a\x49\x2c\
+    \x49\xb4\x4a\xe4\xe2\x02\x00\x41\x51\xf1\x94\x11\x00\x00\x00";

@@ -101,8 +101,8 @@ pub(super) fn all() -> Vec<Scenario> {
                 .answer(redirect(302, "/a b"))
                 .at("{here}/a%20b", read())
                 .in_firefox(&[COMES_BACK], &[r#"GET {here}/a%20b, last-event-id "1""#]),
-            // Chromium refuses such URLs, Firefox leaves the password out; by the standard it is kept for a
-            // server that asks. The client sends it unasked, as programs expect.
+            // Chromium refuses such URLs, Firefox leaves the password out; by the standard it is
+            // kept for a server that asks. The client sends it unasked, as programs expect.
             scenario("a redirect to a URL with a password")
                 .answer(redirect(302, "http://user:secret@{host}/moved"))
                 .headers(&["authorization"])

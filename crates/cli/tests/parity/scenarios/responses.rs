@@ -99,6 +99,30 @@ pub(super) fn all() -> Vec<Scenario> {
                         .header("ETag: \"1\""),
                 )
                 .answer(stream(&[b"data:b\n\n", SOON])),
+            scenario("a URL with a query and a fragment")
+                .url("{here}/events?a=b%20c&d#e")
+                .at("{here}/events?a=b%20c&d", stream(&[b"data:a\n\n", SOON])),
+            scenario("a URL to be normalised")
+                .url("{here}/x/../events?\u{e9} '|")
+                .at("{here}/events?%C3%A9%20%27|", stream(&[b"data:a\n\n", SOON])),
+            // Chromium refuses such URLs, Firefox waits to be asked for the password, as the standard
+            // says. The client sends it unasked, as programs expect.
+            scenario("a URL with a password")
+                .url("http://user:secret@{host}/events")
+                .headers(&["authorization"])
+                .at("{here}/events", stream(&[b"data:a\n\n", SOON]))
+                .in_chromium(
+                    &["error 2"],
+                    &["open 1", r#"message "message" "a" "" "{here}""#, "error 0", "error 2"],
+                )
+                .in_chromium(&[], &[WITH_PASSWORD, WITH_PASSWORD])
+                .in_firefox(
+                    &["GET {here}/events", "GET {here}/events"],
+                    &[WITH_PASSWORD, WITH_PASSWORD],
+                ),
+            scenario("an empty stream by its Content-Length")
+                .stream("id:1\ndata:a\n\n")
+                .answer(stream(&[]).header("Content-Length: 0")),
             scenario("a refusal that may be cached")
                 .answer(status(404).header("Cache-Control: max-age=600")),
         ],
@@ -119,3 +143,4 @@ const OPENED: Lines = &[
 ];
 /// The account of a source that was not opened.
 const REFUSED: Lines = &["error 2", "state 2", r#"url "{here}/events""#, "GET {here}/events"];
+const WITH_PASSWORD: &str = r#"GET {here}/events, authorization "Basic dXNlcjpzZWNyZXQ=""#;
