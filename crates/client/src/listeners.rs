@@ -84,7 +84,9 @@ struct Listener {
     event_type: Box<str>,
     kind: Kind,
     is_removed: AtomicBool,
-    callback: Mutex<Callback>,
+    /// Of a handler, the one it has now. It is not locked while it is called, so that a handler may
+    /// replace itself.
+    callback: Mutex<Arc<Mutex<Callback>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,14 +108,27 @@ impl Listeners {
     ) -> ListenerId {
         let listener = self.listener(event_type, Kind::Added { once: options.once }, callback);
         let id = listener.id;
-        self.place(listener, |_| false);
+        self.push(self.locked(), listener);
         id
     }
 
-    /// Sets or replaces the handler of this type. One that is replaced keeps its turn, as in the DOM.
+    /// Sets or replaces the handler of this type. One that is replaced leaves its turn to the new one,
+    /// also while an event is delivered.
+    ///
+    /// Standard: "the event handler processing algorithm" of HTML, which looks for the handler when
+    /// its turn has come.
     pub(crate) fn set_handler(&self, event_type: &str, callback: Callback) {
-        let listener = self.listener(event_type, Kind::Handler, callback);
-        self.place(listener, |listener| listener.is_handler_of(event_type));
+        let listeners = self.locked();
+        match listeners.iter().find(|listener| listener.is_handler_of(event_type)) {
+            Some(handler) => {
+                let new = Arc::new(Mutex::new(callback));
+                let old = std::mem::replace(&mut *unpoisoned(&handler.callback), new);
+                drop(listeners);
+                // What it has captured is dropped without the locks.
+                drop(old);
+            }
+            None => self.push(listeners, self.listener(event_type, Kind::Handler, callback)),
+        }
     }
 
     pub(crate) fn remove_handler(&self, event_type: &str) {
@@ -154,7 +169,8 @@ impl Listeners {
             if listener.kind == (Kind::Added { once: true }) {
                 self.remove(listener.id);
             }
-            let mut callback = unpoisoned(&listener.callback);
+            let callback = Arc::clone(&unpoisoned(&listener.callback));
+            let mut callback = unpoisoned(&callback);
             if catch_unwind(AssertUnwindSafe(|| callback(dispatch))).is_err() {
                 tracing::error!(event_type, "a listener panicked; the source goes on");
             }
@@ -168,21 +184,14 @@ impl Listeners {
             event_type: event_type.into(),
             kind,
             is_removed: AtomicBool::new(false),
-            callback: Mutex::new(callback),
+            callback: Mutex::new(Arc::new(Mutex::new(callback))),
         })
     }
 
-    /// Puts a listener in the place of the one that it replaces, or at the end.
-    fn place(&self, mut listener: Arc<Listener>, is_replaced: impl Fn(&Listener) -> bool) {
-        let mut listeners = self.locked();
-        let is_over = self.is_over.load(Ordering::Relaxed);
-        match listeners.iter_mut().find(|listener| is_replaced(listener)) {
-            Some(old) => {
-                old.is_removed.store(true, Ordering::Relaxed);
-                std::mem::swap(old, &mut listener);
-            }
-            None if is_over => {}
-            None => listeners.push(Arc::clone(&listener)),
+    /// Adds a listener, unless the source is gone.
+    fn push(&self, mut listeners: MutexGuard<'_, Vec<Arc<Listener>>>, listener: Arc<Listener>) {
+        if !self.is_over.load(Ordering::Relaxed) {
+            listeners.push(Arc::clone(&listener));
         }
         // What a callback has captured is dropped without the lock, as it may ask for it.
         drop(listeners);
@@ -267,6 +276,25 @@ mod tests {
         assert_eq!(dispatched(&listeners, &calls, MESSAGE), ["listener"]);
         listeners.set_handler(MESSAGE, noting(&calls, "again"));
         assert_eq!(dispatched(&listeners, &calls, MESSAGE), ["listener", "again"]);
+    }
+
+    #[test]
+    fn a_handler_that_is_replaced_in_a_dispatch_leaves_its_turn() {
+        let (listeners, calls) = (Arc::new(Listeners::default()), Calls::default());
+        let replacing = |name: &'static str| -> Callback {
+            let (listeners, calls) = (Arc::clone(&listeners), Arc::clone(&calls));
+            Box::new(move |_| {
+                calls.lock().unwrap().push(name);
+                listeners.set_handler(MESSAGE, noting(&calls, "replaced"));
+            })
+        };
+        listeners.add(MESSAGE, ListenerOptions::ONCE, replacing("listener"));
+        listeners.set_handler(MESSAGE, noting(&calls, "handler"));
+        assert_eq!(dispatched(&listeners, &calls, MESSAGE), ["listener", "replaced"]);
+        // A handler may replace itself.
+        listeners.set_handler(MESSAGE, replacing("itself"));
+        assert_eq!(dispatched(&listeners, &calls, MESSAGE), ["itself"]);
+        assert_eq!(dispatched(&listeners, &calls, MESSAGE), ["replaced"]);
     }
 
     #[test]
