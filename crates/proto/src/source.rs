@@ -125,8 +125,9 @@ pub struct Source {
     is_unauthorized: bool,
     /// The id that was last reported as unsendable, so that it is reported once.
     unsendable_id: EventId,
-    /// The id before the event that crossed a limit, to notice that it does so every time.
-    limit_crossed_after: Option<EventId>,
+    /// The id before the event that crossed a limit, and how many messages its connection had
+    /// brought, to notice that it does so every time.
+    limit_crossed_after: Option<(EventId, u64)>,
     /// At most four, as no input is taken before they are polled.
     outputs: VecDeque<Output>,
 }
@@ -574,9 +575,13 @@ impl Source {
         if self.config.profile == Profile::Strict || !matches!(cause, Cause::Limit(_)) {
             return false;
         }
-        let id = Some(EventId::of_line(self.decoder.last_event_id()));
-        let again = self.limit_crossed_after == id;
-        self.limit_crossed_after = id;
+        let id = EventId::of_line(self.decoder.last_event_id());
+        let messages = self.messages - self.messages_before;
+        let again = self.limit_crossed_after.as_ref().is_some_and(|(before, as_many)| {
+            // Without ids of their own, events at different places have the same id before them.
+            *before == id && (messages == 0 || messages == *as_many)
+        });
+        self.limit_crossed_after = Some((id, messages));
         again
     }
 }

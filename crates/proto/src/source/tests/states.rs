@@ -324,6 +324,20 @@ fn resilient_gives_up_when_the_same_event_crosses_the_limit_again() {
 }
 
 #[test]
+fn events_without_ids_that_cross_a_limit_at_different_places_are_not_the_same() {
+    let mut play = Play::open(with_small_limits(Config::resilient()));
+    for messages in [3, 1, 2] {
+        assert_eq!(play.bytes(&"data: x\n\n".repeat(messages)).len(), messages);
+        assert!(matches!(play.bytes("data: 12345")[..], [Output::Disconnected { .. }]));
+        play.wait();
+        play.respond(200);
+    }
+    // An upstream that repeats itself from the start of each connection is.
+    play.bytes(&"data: x\n\n".repeat(2));
+    assert!(matches!(play.bytes("data: 12345")[..], [Output::Failed { .. }]));
+}
+
+#[test]
 fn the_retry_budget_ends_the_source() {
     let reconnect = Policy { retries_max: Some(2), ..Policy::strict() };
     let mut play = Play::new(Config { reconnect, ..Config::strict() });
