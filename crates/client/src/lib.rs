@@ -112,8 +112,9 @@
 //! - Headers of your own do not follow a redirect to another origin, as they may hold secrets
 //!   ([`Builder::headers_cross_origins`]), and no redirect leads from https to http.
 //! - CORS applies when you name the [origin](Builder::origin) for which you act; a program has none
-//!   by itself. A failed check is final, where the standard lets a browser try again for ever. Leave
-//!   that a preflight gave is not kept for later requests.
+//!   by itself. A failed check is final, and so is a redirect that cannot be followed, where the
+//!   standard lets a browser try again for ever. Leave that a preflight gave is not kept for later
+//!   requests.
 //! - With an origin, a [`Last-Event-ID`](Builder::preflight_last_event_id) that is long or has unsafe
 //!   bytes asks for leave with a preflight: this is proposed for Fetch, and the browsers' shared
 //!   tests hold it already.

@@ -54,9 +54,9 @@
 //! request ([`Output::UnsendableId`]); a reconnection time has a floor
 //! ([`Policy::reconnection_time_min`](crate::reconnect::Policy)); the decoder has limits
 //! ([`Cause::Limit`]); events of a new connection that bring no id keep the earlier one; a caller's
-//! own headers do not cross origins ([`Config::headers_cross_origins`]); a failed CORS check is
-//! final, where a browser may repeat it for ever; and leave given to a preflight is not kept for the
-//! next attempt.
+//! own headers do not cross origins ([`Config::headers_cross_origins`]); a failed CORS check
+//! or a redirect that cannot be followed is final, where a browser may repeat it for ever; and leave
+//! given to a preflight is not kept for the next attempt.
 
 mod call;
 mod cause;
