@@ -245,7 +245,9 @@ impl Builder {
     ///
     /// It is given the [`Attempt`] and returns the request to make. An error has the source wait and
     /// ask again, or, with [`HookError::stop`], closes it for good. It has no time limit of its own.
-    /// What it changes holds for this one attempt.
+    /// What it changes holds for this one attempt. What it adds goes where the attempt goes, which
+    /// after a redirect may be another origin than yours: look at [`Attempt::crossed_origin`] before
+    /// you add a secret, or have the source connect again to [`ReconnectUrl::Original`].
     ///
     /// ```
     /// use tidings_client::{EventSource, HookError};
@@ -253,9 +255,11 @@ impl Builder {
     /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok("t".into()) }
     /// let source = EventSource::builder("https://example.com/events")
     ///     .on_request(|mut attempt| async move {
-    ///         let token = fetch_token().await?;
-    ///         let value = format!("Bearer {token}").parse().map_err(HookError::stop)?;
-    ///         attempt.request.headers.insert("authorization", value);
+    ///         if !attempt.crossed_origin {
+    ///             let token = fetch_token().await?;
+    ///             let value = format!("Bearer {token}").parse().map_err(HookError::stop)?;
+    ///             attempt.request.headers.insert("authorization", value);
+    ///         }
     ///         Ok(attempt.request)
     ///     })
     ///     .build()?;

@@ -12,7 +12,9 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use futures_util::future::BoxFuture;
 use http_body::Body;
-use tidings_proto::source::{self, Call, Cause, Config, Finality, Output, ResponseHead, Source};
+use tidings_proto::source::{
+    self, Call, Cause, Config, Finality, Output, ResponseHead, Source, Target,
+};
 use tidings_proto::{Event, EventId};
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
@@ -450,6 +452,7 @@ impl EventSource {
     fn send(&mut self, request: &source::Request) {
         let is_preflight = request.preflight.is_some();
         tracing::debug!(parent: &self.span, method = %request.method, is_preflight, "requesting");
+        self.requested = request.target.clone();
         let response = self.transport.send(&self.call, request);
         self.io = Io::Requesting(Box::pin(response.instrument(self.span.clone())));
     }
@@ -470,7 +473,6 @@ impl EventSource {
         head.retry_after = transport::retry_after(response.headers(), SystemTime::now());
         head.location = transport::location(&response, &self.requested);
         self.source.handle_response(now, head);
-        self.requested = request.target.clone();
         drop(headers);
         self.response = Some(Response {
             status,

@@ -9,6 +9,7 @@ mod cookies;
 mod cors;
 mod handle;
 mod hook;
+mod hook_origins;
 mod http2;
 mod idle;
 mod listeners;
