@@ -46,9 +46,9 @@ pub struct Builder {
     profile: Profile,
     policy: Option<Policy>,
     /// The reconnection time of a resume token.
-    reconnection_time: Option<Duration>,
+    retry: Option<Duration>,
     idle_timeout: Option<Option<Duration>>,
-    reconnect_url: ReconnectUrl,
+    reconnect_url: Option<ReconnectUrl>,
     redirects_max: Option<u32>,
     headers_cross_origins: bool,
     with_credentials: bool,
@@ -74,9 +74,9 @@ impl Builder {
             last_event_id: EventId::default(),
             profile: Profile::default(),
             policy: None,
-            reconnection_time: None,
+            retry: None,
             idle_timeout: None,
-            reconnect_url: ReconnectUrl::default(),
+            reconnect_url: None,
             redirects_max: None,
             headers_cross_origins: false,
             with_credentials: false,
@@ -158,10 +158,10 @@ impl Builder {
         self
     }
 
-    /// Resumes where another source has got to, with the reconnection time that its stream has set.
+    /// Resumes where another source has got to, with the reconnection time that its stream has set, if it has.
     pub fn resume(mut self, token: ResumeToken) -> Self {
         self.last_event_id = token.last_event_id().clone();
-        self.reconnection_time = Some(token.reconnection_time());
+        self.retry = token.reconnection_time();
         self
     }
 
@@ -195,9 +195,11 @@ impl Builder {
         self
     }
 
-    /// Where to connect again after a redirect. Default: [`ReconnectUrl::Current`].
+    /// Where to connect again after a redirect. Default: [`ReconnectUrl::Current`]; with
+    /// [`Builder::on_request`] [`ReconnectUrl::Original`], so that what the hook adds goes where the
+    /// caller said.
     pub const fn reconnect_url(mut self, reconnect_url: ReconnectUrl) -> Self {
-        self.reconnect_url = reconnect_url;
+        self.reconnect_url = Some(reconnect_url);
         self
     }
 
@@ -333,10 +335,13 @@ impl Builder {
             return Err(BuildError::IdleTimeout);
         }
         config.reconnect = self.policy.unwrap_or(config.reconnect);
-        config.reconnect.reconnection_time =
-            self.reconnection_time.unwrap_or(config.reconnect.reconnection_time);
+        config.retry = self.retry;
         config.idle_timeout = self.idle_timeout.unwrap_or(config.idle_timeout);
-        config.reconnect_url = self.reconnect_url;
+        let reconnect_url = match self.hook {
+            Some(_) => ReconnectUrl::Original,
+            None => ReconnectUrl::Current,
+        };
+        config.reconnect_url = self.reconnect_url.unwrap_or(reconnect_url);
         config.redirects_max = self.redirects_max.unwrap_or(config.redirects_max);
         config.headers_cross_origins = self.headers_cross_origins;
         config.with_credentials = self.with_credentials;

@@ -184,7 +184,7 @@ impl EventSource {
     /// [`Builder::resume`](crate::Builder::resume) of another source.
     #[must_use]
     pub fn resume_token(&self) -> ResumeToken {
-        ResumeToken::new(self.last_event_id().clone(), self.reconnection_time())
+        ResumeToken::new(self.last_event_id().clone(), self.source.retry())
     }
 
     /// Takes a message, and all before it, for done with: with
@@ -195,9 +195,13 @@ impl EventSource {
     }
 
     /// Leaves the connection, if there is one, and connects again without waiting: of use when the
-    /// network has changed.
+    /// network has changed. A request that may not be sent again is not: it ends the source, with
+    /// [`Error::NotReplayed`].
     pub fn reconnect(&mut self) {
         self.source.reconnect(self.now());
+        if matches!(self.io, Io::Preparing(_)) {
+            self.io = Io::Idle;
+        }
     }
 
     /// A handle to add listeners and to close the source from elsewhere.
@@ -326,6 +330,9 @@ impl EventSource {
                         continue;
                     }
                 }
+                Io::Reading { chunk, .. } if chunk.has_remaining() => {
+                    return Poll::Ready(Step::Bytes);
+                }
                 Io::Reading { body, chunk, at } => {
                     if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
                         let now = self.start.elapsed();
@@ -453,6 +460,7 @@ impl EventSource {
         let is_preflight = request.preflight.is_some();
         tracing::debug!(parent: &self.span, method = %request.method, is_preflight, "requesting");
         self.requested = request.target.clone();
+        self.response = None;
         let response = self.transport.send(&self.call, request);
         self.io = Io::Requesting(Box::pin(response.instrument(self.span.clone())));
     }
@@ -564,6 +572,10 @@ impl EventSource {
                 Error::NotReplayed { cause, network, body }
             }
             (_, Some(failure)) => Error::NotPrepared(failure),
+            // What the origin may not read, its program does not get.
+            (_, None) if matches!(cause, Cause::Cors(_)) => {
+                Error::Refused { cause, body: String::new() }
+            }
             (_, None) => Error::Refused { cause, body },
         }
     }

@@ -111,7 +111,8 @@ impl Wishes {
     }
 
     fn tell(&self) {
-        self.are_new.store(true, Ordering::Release);
+        // Not a store, which would hide what another has told before from who takes it.
+        self.are_new.swap(true, Ordering::AcqRel);
         self.waker.wake();
     }
 }
@@ -149,7 +150,7 @@ impl Handle {
     }
 
     /// Leaves the connection, if there is one, and connects again without waiting: of use when the
-    /// network has changed.
+    /// network has changed. See [`EventSource::reconnect`](crate::EventSource::reconnect).
     pub fn reconnect(&self) {
         self.shared.wishes.reconnect.store(true, Ordering::Relaxed);
         self.shared.wishes.tell();

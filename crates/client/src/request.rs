@@ -10,10 +10,11 @@ use tidings_proto::EventId;
 use tidings_proto::source::Cause;
 use url::Url;
 
+use crate::event_source::public;
 use crate::{NetworkError, Response};
 
 /// The request of an attempt to connect.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Request {
     /// The method. Default: GET.
@@ -28,6 +29,18 @@ pub struct Request {
     /// Whether it may be sent again although it may have reached the server. It only counts for
     /// methods that are not safe, such as POST. Default: no.
     pub replay: bool,
+}
+
+/// Without what may be a secret.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &public(&self.url))
+            .field("body_bytes", &self.body.as_ref().map(Bytes::len))
+            .field("replay", &self.replay)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An attempt that is about to be made, as a request hook sees it.

@@ -26,11 +26,11 @@ use tidings_proto::EventId;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ResumeToken {
     last_event_id: EventId,
-    reconnection_time: Duration,
+    reconnection_time: Option<Duration>,
 }
 
 impl ResumeToken {
-    pub(crate) const fn new(last_event_id: EventId, reconnection_time: Duration) -> Self {
+    pub(crate) const fn new(last_event_id: EventId, reconnection_time: Option<Duration>) -> Self {
         Self { last_event_id, reconnection_time }
     }
 
@@ -40,17 +40,21 @@ impl ResumeToken {
         &self.last_event_id
     }
 
-    /// The reconnection time in force, in whole milliseconds.
+    /// The reconnection time that the stream has set, in whole milliseconds, if it has.
     #[must_use]
-    pub const fn reconnection_time(&self) -> Duration {
+    pub const fn reconnection_time(&self) -> Option<Duration> {
         self.reconnection_time
     }
 }
 
-/// The version, the reconnection time in milliseconds, and the id, which is the rest of the line.
+/// The version, the reconnection time in milliseconds or a hyphen, and the id, which is the rest of the
+/// line.
 impl fmt::Display for ResumeToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let milliseconds = u64::try_from(self.reconnection_time.as_millis()).unwrap_or(u64::MAX);
+        let Some(time) = self.reconnection_time else {
+            return write!(f, "{VERSION} {NO_TIME} {}", self.last_event_id);
+        };
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         write!(f, "{VERSION} {milliseconds} {}", self.last_event_id)
     }
 }
@@ -75,18 +79,24 @@ impl FromStr for ResumeToken {
         if parts.next() != Some(VERSION) {
             return Err(invalid("it does not begin with a version that is known here"));
         }
-        let milliseconds = parts
-            .next()
-            .and_then(|milliseconds| milliseconds.parse().ok())
-            .ok_or_else(|| invalid("the reconnection time is not a number of milliseconds"))?;
+        let time = match parts.next() {
+            Some(NO_TIME) => None,
+            Some(milliseconds) => {
+                Some(milliseconds.parse().map(Duration::from_millis).map_err(|_| {
+                    invalid("the reconnection time is not a number of milliseconds")
+                })?)
+            }
+            None => return Err(invalid("the reconnection time is missing")),
+        };
         let id = parts.next().ok_or_else(|| invalid("the last event id is missing"))?;
         let last_event_id =
             id.parse().map_err(|_| invalid("the last event id has a line end or a NUL"))?;
-        Ok(Self::new(last_event_id, Duration::from_millis(milliseconds)))
+        Ok(Self::new(last_event_id, time))
     }
 }
 
 const VERSION: &str = "1";
+const NO_TIME: &str = "-";
 
 #[cfg(test)]
 mod tests {
@@ -95,14 +105,16 @@ mod tests {
     #[test]
     fn a_token_survives_storage() {
         for id in ["", "1", " a b ", "\u{e9}\u{1}\t", "1 2 3"] {
-            let token = ResumeToken::new(id.parse().unwrap(), Duration::from_millis(700));
-            assert_eq!(token.to_string().parse(), Ok(token.clone()));
-            assert_eq!(format!("{token}\n").parse(), Ok(token.clone()));
-            assert_eq!(format!("{token}\r\n").parse(), Ok(token));
+            for time in [None, Some(Duration::ZERO), Some(Duration::from_millis(700))] {
+                let token = ResumeToken::new(id.parse().unwrap(), time);
+                assert_eq!(token.to_string().parse(), Ok(token.clone()));
+                assert_eq!(format!("{token}\n").parse(), Ok(token.clone()));
+                assert_eq!(format!("{token}\r\n").parse(), Ok(token));
+            }
         }
-        let longest = ResumeToken::new(EventId::default(), Duration::MAX);
+        let longest = ResumeToken::new(EventId::default(), Some(Duration::MAX));
         let parsed: ResumeToken = longest.to_string().parse().unwrap();
-        assert_eq!(parsed.reconnection_time(), Duration::from_millis(u64::MAX));
+        assert_eq!(parsed.reconnection_time(), Some(Duration::from_millis(u64::MAX)));
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub struct Source {
     heard: Duration,
     /// How many messages were put out.
     messages: u64,
+    /// The reconnection time that the stream has set.
+    retry: Option<Duration>,
     /// How many of them are done with.
     acknowledged: u64,
     /// How many came before the attempt under way.
@@ -148,8 +150,12 @@ impl Source {
     /// A source that is about to connect to `target`. The seed decides the jitter of its delays.
     #[must_use]
     pub fn new(target: Target, config: Config, seed: u64) -> Self {
+        let mut reconnect = Reconnect::new(config.reconnect, seed);
+        if let Some(time) = config.retry {
+            reconnect.handle_retry(time);
+        }
         Self {
-            reconnect: Reconnect::new(config.reconnect, seed),
+            reconnect,
             decoder: Decoder::new(config.limits)
                 .with_comments()
                 .with_last_event_id(&config.last_event_id),
@@ -161,6 +167,7 @@ impl Source {
             attempts: 0,
             heard: Duration::ZERO,
             messages: 0,
+            retry: config.retry,
             acknowledged: 0,
             messages_before: 0,
             is_ahead_of_stream: false,
@@ -201,6 +208,12 @@ impl Source {
         self.reconnect.reconnection_time()
     }
 
+    /// The reconnection time that the stream has set, this source or an earlier one, if it has.
+    #[must_use]
+    pub const fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
     /// How many attempts have failed since the last success.
     #[must_use]
     pub const fn failures(&self) -> u32 {
@@ -237,12 +250,12 @@ impl Source {
         }
         self.phase = Phase::Preparing;
         self.attempts += 1;
+        self.messages_before = self.messages;
         if self.config.commit == Commit::Acknowledged {
             // What comes again must find the id that it came after the first time.
             self.decoder = Decoder::new(self.config.limits)
                 .with_comments()
                 .with_last_event_id(&self.last_event_id);
-            self.messages_before = self.messages;
             self.is_ahead_of_stream = false;
         }
         let id = &self.last_event_id;
@@ -415,6 +428,7 @@ impl Source {
             }
             Ok(Some(OwnedItem::Retry(time))) => {
                 self.reconnect.handle_retry(time);
+                self.retry = Some(time);
                 self.outputs.push_back(Output::Retry(time));
             }
             Ok(_) => {}
@@ -463,14 +477,19 @@ impl Source {
         }
     }
 
-    /// Connects again without waiting, and leaves the connection if there is one.
+    /// Connects again without waiting, and leaves the connection if there is one. An answer that the
+    /// caller still owes to [`Source::poll_attempt`] is not waited for.
+    ///
+    /// A source whose call may not be replayed is closed by it, if the call was sent.
     pub fn reconnect(&mut self, now: Duration) {
         match &mut self.phase {
             Phase::Waiting { until } => *until = now,
             Phase::Ready | Phase::Requested { .. } | Phase::Open { .. } => {
                 self.disconnect(now, Cause::Asked);
             }
-            Phase::Due | Phase::Preparing | Phase::Closed => {}
+            // The caller is asked again: what it was busy with may hang in the old network.
+            Phase::Preparing => self.phase = Phase::Due,
+            Phase::Due | Phase::Closed => {}
         }
     }
 

@@ -88,7 +88,7 @@ impl Teller {
                     }
                 }
             };
-            self.handle.add_event_listener(event_type, ListenerOptions::default(), listener);
+            self.handle.add_event_listener(event_type, listener);
         }
         if scenario.has_second {
             *second.lock().unwrap() = Some(self.add("second", ListenerOptions::default()));
@@ -123,7 +123,7 @@ impl Teller {
 
     fn add(&self, name: &'static str, options: ListenerOptions) -> ListenerId {
         let this = self.clone();
-        self.handle.add_event_listener("message", options, move |dispatch| {
+        self.handle.add_event_listener_with("message", options, move |dispatch| {
             this.tell(json!([name, dispatch.message().map(|message| &message.data)]));
         })
     }

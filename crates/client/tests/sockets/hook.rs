@@ -257,6 +257,7 @@ async fn its_headers_do_not_follow_a_redirect_to_another_origin() {
             }
             Ok(attempt.request)
         })
+        .reconnect_url(tidings_client::ReconnectUrl::Current)
         .build()
         .unwrap();
     let client = async {

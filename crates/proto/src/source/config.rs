@@ -41,6 +41,9 @@ pub struct Config {
     pub limits: Limits,
     /// The id to resume after, when an earlier source got so far. Default: none.
     pub last_event_id: EventId,
+    /// The reconnection time that the stream had set an earlier source, which goes before the
+    /// policy's. Default: none.
+    pub retry: Option<Duration>,
 }
 
 impl Config {
@@ -60,6 +63,7 @@ impl Config {
             calls_vary: false,
             limits: Limits::default(),
             last_event_id: EventId::default(),
+            retry: None,
         }
     }
 

@@ -254,6 +254,11 @@ fn a_reconnect_that_is_asked_for_does_not_wait() {
     play.source.close();
     play.source.reconnect(play.now);
     assert_eq!(play.source.poll_attempt(), None);
+    // Nor for a caller that does not know yet what to send.
+    let mut play = Play::new(Config::strict());
+    assert_eq!(play.source.poll_attempt().unwrap().number, 1);
+    play.source.reconnect(ZERO);
+    assert_eq!(play.source.poll_attempt().unwrap().number, 2);
     // It is no way to send again what may not be replayed.
     let mut play = post(Config::strict());
     play.request();
