@@ -9,6 +9,8 @@ use pin_project_lite::pin_project;
 use tidings_proto::{Event, EventId, EventName};
 
 use crate::Received;
+#[cfg(feature = "json")]
+use crate::error_member::error_text;
 use crate::excerpt::excerpt;
 use crate::received::sealed::{Fields, Part};
 
@@ -86,6 +88,9 @@ struct Rules {
     end_types: Vec<String>,
     /// Types of events that report an error.
     error_types: Vec<String>,
+    /// Names of the members of JSON objects that report an error.
+    #[cfg(feature = "json")]
+    error_members: Vec<String>,
     /// Types of the events that matter; all, if there is none.
     wanted_types: Vec<String>,
 }
@@ -120,6 +125,17 @@ impl<S> Answer<S> {
     /// May be called for several. Default: none, as any event may be called `error`.
     pub fn error_event(mut self, event_type: impl Into<String>) -> Self {
         self.rules.error_types.push(event_type.into());
+        self
+    }
+
+    /// An event whose data is a JSON object with this member is [`AnswerError::Reported`], whatever its
+    /// type, and ends the answer: `error` in most APIs like OpenAI's, which give errors no type of
+    /// their own. A member that is null or false reports nothing. May be called for several.
+    ///
+    /// With it the data of each event is parsed once more, in passing.
+    #[cfg(feature = "json")]
+    pub fn error_member(mut self, name: impl Into<String>) -> Self {
+        self.rules.error_members.push(name.into());
         self
     }
 
@@ -197,9 +213,9 @@ where
             }
             match verdict {
                 Verdict::Deliver | Verdict::DeliverLast => return Poll::Ready(Some(Ok(event))),
-                Verdict::Report => {
+                Verdict::Report { text } => {
                     let Event { event_type, data, .. } = event.into();
-                    let error = AnswerError::Reported { event_type, data };
+                    let error = AnswerError::Reported { event_type, text, data };
                     return Poll::Ready(Some(Err(error)));
                 }
                 Verdict::End => return Poll::Ready(None),
@@ -231,7 +247,10 @@ impl Rules {
         if self.end_data.iter().any(|end| data == end) {
             Verdict::End
         } else if is_one_of(&self.error_types) {
-            Verdict::Report
+            let text = self.error_text(data).unwrap_or_else(|| event.data.to_owned());
+            Verdict::Report { text }
+        } else if let Some(text) = self.error_text(data) {
+            Verdict::Report { text }
         } else if is_one_of(&self.end_types) {
             if is_wanted { Verdict::DeliverLast } else { Verdict::End }
         } else if is_wanted {
@@ -240,20 +259,30 @@ impl Rules {
             Verdict::PassOver
         }
     }
+
+    #[cfg(feature = "json")]
+    fn error_text(&self, data: &str) -> Option<String> {
+        error_text(data, &self.error_members)
+    }
+
+    #[cfg(not(feature = "json"))]
+    const fn error_text(&self, _data: &str) -> Option<String> {
+        None
+    }
 }
 
 /// What becomes of an event.
 enum Verdict {
     Deliver,
     DeliverLast,
-    Report,
+    Report { text: String },
     End,
     PassOver,
 }
 
 impl Verdict {
     const fn ends(&self) -> bool {
-        matches!(self, Self::DeliverLast | Self::Report | Self::End)
+        matches!(self, Self::DeliverLast | Self::Report { .. } | Self::End)
     }
 }
 
@@ -272,13 +301,17 @@ pub enum AnswerError<E> {
         /// The id of the last event received, to resume after. Empty if it had none.
         last_event_id: EventId,
     },
-    /// The server sent an event that reports an error, of a type that
-    /// [`Answer::error_event`] names. Its data says whose fault it is.
-    #[error("the server reported an error in the stream: {}", excerpt(.data, DATA_CHARS_MAX))]
+    /// The server sent an event that reports an error: of a type that [`Answer::error_event`] names,
+    /// or with a member that `Answer::error_member` names. It says whose fault it is.
+    #[error("the server reported an error in the stream: {}", excerpt(.text, TEXT_CHARS_MAX))]
     Reported {
         /// The type of the event.
         event_type: EventName,
-        /// All of its data. The sentence of this error shows at most 300 characters of it.
+        /// What it says for people: its data, or of the member that reports the error the text, or the
+        /// text of that member's own member `message`, or else the member as JSON. The sentence of
+        /// this error shows at most 300 characters of it.
+        text: String,
+        /// All of its data, for programs.
         data: String,
     },
     /// The data of an event is not JSON, or not of the type that was asked for. The server is at
@@ -304,4 +337,4 @@ pub enum AnswerError<E> {
 }
 
 /// Enough for what a server has to say.
-const DATA_CHARS_MAX: usize = 300;
+const TEXT_CHARS_MAX: usize = 300;

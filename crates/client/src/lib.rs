@@ -180,6 +180,8 @@ mod answer;
 pub mod blocking;
 mod builder;
 mod error;
+#[cfg(feature = "json")]
+mod error_member;
 mod event_source;
 mod event_stream;
 mod excerpt;

@@ -111,8 +111,9 @@ fn an_event_that_reports_an_error_is_one_and_ends_the_answer() {
     let (read, error) = data(&mut answer);
     assert_eq!(read, ["a"]);
     let error = error.unwrap();
-    let AnswerError::Reported { event_type, data } = &error else { panic!("{error:?}") };
+    let AnswerError::Reported { event_type, text, data } = &error else { panic!("{error:?}") };
     assert_eq!((event_type.as_str(), data.as_str()), ("error", "{\"type\":\n1}"));
+    assert_eq!(text, data);
     assert_eq!(error.to_string(), "the server reported an error in the stream: {\"type\": 1}");
     assert!(watch.is_dropped());
 }

@@ -144,6 +144,41 @@ fn the_usual_streams_can_go_to_a_task_and_need_no_pinning() {
     check::<Messages<EventSource>>();
 }
 
+#[test]
+fn an_error_in_a_member_is_reported_with_its_text_and_ends_the_answer() {
+    let part = r#"data: {"text":"a","error":null}"#;
+    for (member, text) in [
+        (r#"{"message":"Too busy.","type":"server_error"}"#, "Too busy."),
+        (r#""Too busy.""#, "Too busy."),
+        (r#"{"code":429}"#, r#"{"code":429}"#),
+    ] {
+        let told = format!("{{\"error\":{member}}}");
+        let stream = format!("{part}\n\nevent: x\ndata: {told}\n\ndata: never\n\n").leak();
+        let (source, watch) = Chunks::new([Step::Chunk(stream.as_bytes()), Step::Pending]);
+        let answer = EventStream::new(source).answer().only("message").end_at_data("[DONE]");
+        let mut tokens = answer.error_member("fault").error_member("error").json::<Token>();
+        let read = items(&mut tokens);
+        let [Ok(token), Err(error)] = &read[..] else { panic!("{read:?}") };
+        assert_eq!(token.value.text, "a");
+        let AnswerError::Reported { event_type, text: read, data } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!((event_type.as_str(), &**read, &**data), ("x", text, &*told));
+        let sentence = format!("the server reported an error in the stream: {text}");
+        assert_eq!(error.to_string(), sentence);
+        assert!(watch.is_dropped());
+    }
+}
+
+#[test]
+fn the_text_of_an_error_event_is_that_of_its_member() {
+    let stream = "event: error\ndata: {\"error\":{\"message\":\"Too busy.\"}}\n\n";
+    let answer = EventStream::new(Chunks::whole(stream)).answer();
+    let read = items(&mut answer.error_event("error").error_member("error"));
+    let [Err(AnswerError::Reported { text, .. })] = &read[..] else { panic!("{read:?}") };
+    assert_eq!(text, "Too busy.");
+}
+
 #[tokio::test]
 async fn typed_jobs_are_acknowledged_and_what_was_not_comes_again() {
     let peer = Peer::start().await;
