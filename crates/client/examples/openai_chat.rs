@@ -62,16 +62,13 @@ pub async fn chat(api: &Api, prompt: &str, out: &mut impl Write) -> Result<(), B
         .map_err(NetworkError::from)?;
 
     let events = EventStream::from_response(response).await?;
-    let mut chunks = events.answer().end_at_data("[DONE]").json::<Chunk>();
+    // The API gives errors no event type.
+    let answer = events.answer().end_at_data("[DONE]").error_member("error");
+    let mut chunks = answer.json::<Chunk>();
     while let Some(chunk) = chunks.try_next().await? {
-        match chunk.value {
-            Chunk::Failed { error } => return Err(error.message.into()),
-            Chunk::Part { choices } => {
-                for text in choices.into_iter().filter_map(|choice| choice.delta.content) {
-                    out.write_all(text.as_bytes())?;
-                    out.flush()?;
-                }
-            }
+        for text in chunk.value.choices.into_iter().filter_map(|choice| choice.delta.content) {
+            out.write_all(text.as_bytes())?;
+            out.flush()?;
         }
     }
     writeln!(out)?;
@@ -88,17 +85,10 @@ pub struct Api {
     pub model: String,
 }
 
-/// A part of the answer, or the error that takes its place: the API gives the two no event type.
+/// A part of the answer.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Chunk {
-    Failed { error: ApiError },
-    Part { choices: Vec<Choice> },
-}
-
-#[derive(Deserialize)]
-struct ApiError {
-    message: String,
+struct Chunk {
+    choices: Vec<Choice>,
 }
 
 #[derive(Deserialize)]

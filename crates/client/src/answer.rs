@@ -8,7 +8,11 @@ use futures_core::stream::FusedStream;
 use pin_project_lite::pin_project;
 use tidings_proto::{Event, EventId, EventName};
 
+use crate::Received;
+#[cfg(feature = "json")]
+use crate::error_member::error_text;
 use crate::excerpt::excerpt;
+use crate::received::sealed::{Fields, Part};
 
 pin_project! {
     /// The events of an answer, under the rules that an API adds to event streams: which event is
@@ -18,11 +22,22 @@ pin_project! {
     /// gives up ends it just as well. So APIs send an end mark, and this adapter tells an answer
     /// that was cut off from one that is complete.
     ///
-    /// It takes any stream of [`Event`]s or [`Message`](crate::Message)s: an
-    /// [`EventStream`](crate::EventStream) by [`answer`](crate::EventStream::answer), an
-    /// [`EventSource`](crate::EventSource) by [`messages`](crate::EventSource::messages), or one of
-    /// your own. It yields [`Event`]s, for those who parse the data themselves; with the feature
-    /// `json`, which is on by default, [`Answer::json`] parses it.
+    /// It takes the events of one response, by [`EventStream::answer`](crate::EventStream::answer);
+    /// those of an [`EventSource`](crate::EventSource), by
+    /// [`Messages::answer`](crate::Messages::answer); or any stream of what is [`Received`]. It yields
+    /// [`Event`]s, or [`Message`](crate::Message)s of a source, for those who parse the
+    /// data themselves; with the feature `json`, which is on by default, [`Answer::json`] parses it.
+    ///
+    /// # Over reconnects
+    ///
+    /// A source that has lost its connection asks again. Where an end is agreed on but no id is in
+    /// force to resume after, the server would begin another answer, and the pieces of two would be
+    /// taken for one: so this one ends with [`AnswerError::CutOff`], before the source asks again.
+    /// Where there is an id, the source resumes after it and the answer goes on, in the trust that the
+    /// server does resume. Without an end, as in a feed, events come over reconnects in any case.
+    /// Attempts before the first connection stands cut nothing off, and are the source's to repeat.
+    ///
+    /// # Its end
     ///
     /// It ends after every `Err` but that of one event's JSON, and at the end mark. Then, unless
     /// the source ended by itself, it drops the source at once, which closes a connection that the
@@ -57,6 +72,8 @@ pin_project! {
         source: Option<S>,
         // Whether the source has ended by itself.
         source_ended: bool,
+        // Whether a connection has stood, so that there is an answer that can be cut off.
+        has_begun: bool,
         rules: Rules,
         last_event_id: EventId,
     }
@@ -71,6 +88,9 @@ struct Rules {
     end_types: Vec<String>,
     /// Types of events that report an error.
     error_types: Vec<String>,
+    /// Names of the members of JSON objects that report an error.
+    #[cfg(feature = "json")]
+    error_members: Vec<String>,
     /// Types of the events that matter; all, if there is none.
     wanted_types: Vec<String>,
 }
@@ -81,6 +101,7 @@ impl<S> Answer<S> {
         Self {
             source: Some(source),
             source_ended: false,
+            has_begun: false,
             rules: Rules::default(),
             last_event_id: EventId::default(),
         }
@@ -107,6 +128,17 @@ impl<S> Answer<S> {
         self
     }
 
+    /// An event whose data is a JSON object with this member is [`AnswerError::Reported`], whatever its
+    /// type, and ends the answer: `error` in most APIs like OpenAI's, which give errors no type of
+    /// their own. A member that is null or false reports nothing. May be called for several.
+    ///
+    /// With it the data of each event is parsed once more, in passing.
+    #[cfg(feature = "json")]
+    pub fn error_member(mut self, name: impl Into<String>) -> Self {
+        self.rules.error_members.push(name.into());
+        self
+    }
+
     /// Delivers events of this type alone, and of others for which it is called, too. Events of
     /// other types still end the answer or report an error, but are not delivered.
     pub fn only(mut self, event_type: impl Into<String>) -> Self {
@@ -118,27 +150,33 @@ impl<S> Answer<S> {
     pub const fn source(&self) -> Option<&S> {
         self.source.as_ref()
     }
+
+    /// Where the events come from, such as a source to acknowledge one to, unless the answer has ended
+    /// and dropped it.
+    pub const fn source_mut(&mut self) -> Option<&mut S> {
+        self.source.as_mut()
+    }
 }
 
-impl<S, M, E> Stream for Answer<S>
+impl<S, R, E> Stream for Answer<S>
 where
-    S: Stream<Item = Result<M, E>>,
-    M: Into<Event>,
+    S: Stream<Item = Result<R, E>>,
+    R: Received,
 {
-    type Item = Result<Event, AnswerError<E>>;
+    type Item = Result<R::Event, AnswerError<E>>;
 
     fn poll_next(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Event, AnswerError<E>>>> {
+    ) -> Poll<Option<Result<R::Event, AnswerError<E>>>> {
         let mut this = self.project();
         loop {
             let source = match this.source.as_mut().as_pin_mut() {
                 Some(source) if !*this.source_ended => source,
                 _ => return Poll::Ready(None),
             };
-            let event: Event = match ready!(source.poll_next(context)) {
-                Some(Ok(message)) => message.into(),
+            let part = match ready!(source.poll_next(context)) {
+                Some(Ok(received)) => received.part(),
                 Some(Err(error)) => {
                     this.source.set(None);
                     return Poll::Ready(Some(Err(AnswerError::Source(error))));
@@ -152,17 +190,32 @@ where
                     );
                 }
             };
-            let verdict = this.rules.judge(&event);
+            let event = match part {
+                Part::Event(event) => event,
+                Part::Opened => {
+                    *this.has_begun = true;
+                    continue;
+                }
+                Part::Lost if *this.has_begun && this.rules.have_end() => {
+                    this.source.set(None);
+                    let last_event_id = std::mem::take(this.last_event_id);
+                    return Poll::Ready(Some(Err(AnswerError::CutOff { last_event_id })));
+                }
+                Part::Lost | Part::Other => continue,
+            };
+            *this.has_begun = true;
+            let fields = R::fields(&event);
+            let verdict = this.rules.judge(&fields);
             if verdict.ends() {
                 this.source.set(None);
             } else {
-                this.last_event_id.clone_from(&event.last_event_id);
+                this.last_event_id.clone_from(fields.last_event_id);
             }
             match verdict {
                 Verdict::Deliver | Verdict::DeliverLast => return Poll::Ready(Some(Ok(event))),
-                Verdict::Report => {
-                    let Event { event_type, data, .. } = event;
-                    let error = AnswerError::Reported { event_type, data };
+                Verdict::Report { text } => {
+                    let Event { event_type, data, .. } = event.into();
+                    let error = AnswerError::Reported { event_type, text, data };
                     return Poll::Ready(Some(Err(error)));
                 }
                 Verdict::End => return Poll::Ready(None),
@@ -172,10 +225,10 @@ where
     }
 }
 
-impl<S, M, E> FusedStream for Answer<S>
+impl<S, R, E> FusedStream for Answer<S>
 where
-    S: Stream<Item = Result<M, E>>,
-    M: Into<Event>,
+    S: Stream<Item = Result<R, E>>,
+    R: Received,
 {
     fn is_terminated(&self) -> bool {
         self.source_ended || self.source.is_none()
@@ -187,14 +240,17 @@ impl Rules {
         !self.end_data.is_empty() || !self.end_types.is_empty()
     }
 
-    fn judge(&self, event: &Event) -> Verdict {
-        let is_one_of = |types: &[String]| types.iter().any(|name| event.event_type == **name);
+    fn judge(&self, event: &Fields<'_>) -> Verdict {
+        let is_one_of = |types: &[String]| types.iter().any(|name| *event.event_type == **name);
         let is_wanted = self.wanted_types.is_empty() || is_one_of(&self.wanted_types);
         let data = event.data.trim_ascii();
         if self.end_data.iter().any(|end| data == end) {
             Verdict::End
         } else if is_one_of(&self.error_types) {
-            Verdict::Report
+            let text = self.error_text(data).unwrap_or_else(|| event.data.to_owned());
+            Verdict::Report { text }
+        } else if let Some(text) = self.error_text(data) {
+            Verdict::Report { text }
         } else if is_one_of(&self.end_types) {
             if is_wanted { Verdict::DeliverLast } else { Verdict::End }
         } else if is_wanted {
@@ -203,21 +259,30 @@ impl Rules {
             Verdict::PassOver
         }
     }
+
+    #[cfg(feature = "json")]
+    fn error_text(&self, data: &str) -> Option<String> {
+        error_text(data, &self.error_members)
+    }
+
+    #[cfg(not(feature = "json"))]
+    const fn error_text(&self, _data: &str) -> Option<String> {
+        None
+    }
 }
 
 /// What becomes of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Deliver,
     DeliverLast,
-    Report,
+    Report { text: String },
     End,
     PassOver,
 }
 
 impl Verdict {
-    const fn ends(self) -> bool {
-        matches!(self, Self::DeliverLast | Self::Report | Self::End)
+    const fn ends(&self) -> bool {
+        matches!(self, Self::DeliverLast | Self::Report { .. } | Self::End)
     }
 }
 
@@ -228,20 +293,25 @@ pub enum AnswerError<E> {
     /// The source of the events failed. Its error says whose fault it is and what to do.
     #[error(transparent)]
     Source(E),
-    /// The source ended before the end mark, so that what has come is a part of the answer. The
-    /// server, or what stands between, is at fault: ask again, or resume if the server can.
+    /// The source ended before the end mark, or lost its connection without an id to resume after, so
+    /// that what has come is a part of the answer. The server, or what stands between, is at fault:
+    /// ask again, or resume if the server can.
     #[error("the answer was cut off: the stream ended before its end mark")]
     CutOff {
-        /// The id to resume after: that of the last event received. Empty if there was none.
+        /// The id of the last event received, to resume after. Empty if it had none.
         last_event_id: EventId,
     },
-    /// The server sent an event that reports an error, of a type that
-    /// [`Answer::error_event`] names. Its data says whose fault it is.
-    #[error("the server reported an error in the stream: {}", excerpt(.data, DATA_CHARS_MAX))]
+    /// The server sent an event that reports an error: of a type that [`Answer::error_event`] names,
+    /// or with a member that `Answer::error_member` names. It says whose fault it is.
+    #[error("the server reported an error in the stream: {}", excerpt(.text, TEXT_CHARS_MAX))]
     Reported {
         /// The type of the event.
         event_type: EventName,
-        /// All of its data. The sentence of this error shows at most 300 characters of it.
+        /// What it says for people: its data, or of the member that reports the error the text, or the
+        /// text of that member's own member `message`, or else the member as JSON. The sentence of
+        /// this error shows at most 300 characters of it.
+        text: String,
+        /// All of its data, for programs.
         data: String,
     },
     /// The data of an event is not JSON, or not of the type that was asked for. The server is at
@@ -256,6 +326,8 @@ pub enum AnswerError<E> {
         event_type: EventName,
         /// The id of the event, or of an earlier one if it brought none. Empty if there was none.
         last_event_id: EventId,
+        /// The place of the event, to acknowledge it all the same. Boxed to keep the error small.
+        receipt: Box<crate::Receipt>,
         /// What is wrong and where, in at most 160 characters: it may quote the data.
         reason: String,
         /// The beginning of the data: at most 80 characters, as data may be long and secret, and
@@ -265,4 +337,4 @@ pub enum AnswerError<E> {
 }
 
 /// Enough for what a server has to say.
-const DATA_CHARS_MAX: usize = 300;
+const TEXT_CHARS_MAX: usize = 300;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_core::stream::FusedStream;
 use tokio::runtime::Runtime;
 
-use crate::{BuildError, Builder, Error, Handle, Message, ReadyState, ResumeToken, Update};
+use crate::{BuildError, Builder, Error, Handle, ReadyState, Receipt, ResumeToken, Update};
 
 /// An [`EventSource`](crate::EventSource) whose updates are waited for: an [`Iterator`] that ends
 /// when the source is closed.
@@ -70,7 +70,7 @@ impl EventSource {
 
     /// Takes a message, and all before it, for done with. See
     /// [`EventSource::acknowledge`](crate::EventSource::acknowledge).
-    pub fn acknowledge(&mut self, message: &Message) {
+    pub fn acknowledge(&mut self, message: impl Into<Receipt>) {
         self.source.acknowledge(message);
     }
 

@@ -26,7 +26,8 @@ use crate::request::Hook;
 use crate::transport::{self, Transport};
 use crate::{
     Attempt, BuildError, Builder, Disconnection, Dispatch, Error, Handle, HookError, HookFailure,
-    Message, NetworkError, Origin, Previous, ReadyState, Request, Response, ResumeToken, Update,
+    Message, NetworkError, Origin, Previous, ReadyState, Receipt, Request, Response, ResumeToken,
+    Update,
 };
 
 /// Follows an event stream: a [`Stream`] of [`Update`]s that reconnects and resumes by itself.
@@ -189,9 +190,11 @@ impl EventSource {
 
     /// Takes a message, and all before it, for done with: with
     /// [`Commit::Acknowledged`](crate::Commit::Acknowledged), a reconnect resumes after it. A message
-    /// before one that is acknowledged already changes nothing.
-    pub fn acknowledge(&mut self, message: &Message) {
-        self.source.acknowledge(message.number, &message.last_event_id);
+    /// before one that is acknowledged already changes nothing. It is given as itself, as a typed
+    /// event, or as its [`Receipt`].
+    pub fn acknowledge(&mut self, message: impl Into<Receipt>) {
+        let Receipt { number, last_event_id } = message.into();
+        self.source.acknowledge(number, &last_event_id);
     }
 
     /// Leaves the connection, if there is one, and connects again without waiting: of use when the
@@ -535,7 +538,9 @@ impl EventSource {
                         response: response.clone(),
                     });
                 }
-                let disconnection = Disconnection { cause, network, hook, response, delay };
+                let last_event_id = self.source.last_event_id().clone();
+                let disconnection =
+                    Disconnection { cause, network, hook, response, last_event_id, delay };
                 tracing::debug!(parent: &self.span, "{disconnection}");
                 Update::Disconnected(Box::new(disconnection))
             }

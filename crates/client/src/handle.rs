@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::event_source::public;
 use crate::listeners::{ERROR, Listeners, MESSAGE, OPEN};
-use crate::{Dispatch, ListenerId, ListenerOptions, Message};
+use crate::{Dispatch, ListenerId, ListenerOptions, Message, Receipt};
 
 /// A handle on an [`EventSource`](crate::EventSource), for listeners and for other tasks: it closes
 /// the source, looks at its state, and adds and removes listeners. It is cheap to clone, and keeps
@@ -156,16 +156,17 @@ impl Handle {
         self.shared.wishes.tell();
     }
 
-    /// Takes a message, and all before it, for done with. See
-    /// [`Commit::Acknowledged`](crate::Commit::Acknowledged). It counts as soon as the source is
-    /// polled.
-    pub fn acknowledge(&self, message: &Message) {
+    /// Takes a message, and all before it, for done with: given as itself, as a typed event, or as its
+    /// [`Receipt`]. See [`Commit::Acknowledged`](crate::Commit::Acknowledged). It counts as soon as
+    /// the source is polled.
+    pub fn acknowledge(&self, message: impl Into<Receipt>) {
+        let Receipt { number, last_event_id } = message.into();
         let wishes = &self.shared.wishes;
         {
             let mut acknowledged =
                 wishes.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
-            if acknowledged.as_ref().is_none_or(|(number, _)| *number < message.number) {
-                *acknowledged = Some((message.number, message.last_event_id.clone()));
+            if acknowledged.as_ref().is_none_or(|(earlier, _)| *earlier < number) {
+                *acknowledged = Some((number, last_event_id));
             }
         }
         wishes.tell();

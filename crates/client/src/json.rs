@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tidings_proto::{Event, EventId, EventName};
 
 use crate::excerpt::excerpt;
-use crate::{Answer, AnswerError, EventStream, Messages};
+use crate::{Answer, AnswerError, EventStream, Messages, Receipt, Received};
 
 pin_project! {
     /// The events of an [`Answer`] with their data parsed as JSON: a [`Stream`] of [`JsonEvent`]s.
@@ -68,8 +68,9 @@ pin_project! {
     }
 }
 
-/// An event with its data parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An event with its data parsed. Where it is a message of a source, it can be acknowledged as the
+/// message can.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct JsonEvent<T> {
     /// The event type: `message` unless the stream named another.
@@ -79,7 +80,34 @@ pub struct JsonEvent<T> {
     /// The last event id of the stream: this event's if it brought one, else an earlier one's. Empty
     /// if there was none.
     pub last_event_id: EventId,
+    /// Which message of its source it is, to acknowledge it: 1 is the first, 0 none.
+    number: u64,
 }
+
+impl<T> JsonEvent<T> {
+    /// The place of this event, to acknowledge it when its value has been taken out.
+    #[must_use]
+    pub fn receipt(&self) -> Receipt {
+        Receipt { number: self.number, last_event_id: self.last_event_id.clone() }
+    }
+}
+
+impl<T> From<&JsonEvent<T>> for Receipt {
+    fn from(event: &JsonEvent<T>) -> Self {
+        event.receipt()
+    }
+}
+
+/// Two events are equal if all that the server sent is.
+impl<T: PartialEq> PartialEq for JsonEvent<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.event_type == other.event_type
+            && self.value == other.value
+            && self.last_event_id == other.last_event_id
+    }
+}
+
+impl<T: Eq> Eq for JsonEvent<T> {}
 
 impl<S> Answer<S> {
     /// The same events, with their data parsed as JSON of the type `T`.
@@ -99,7 +127,7 @@ impl<S: TryStream> EventStream<S> {
 impl<S> Messages<S> {
     /// The messages with their data parsed as JSON, of all event types; to pick some, begin with
     /// [`Messages::answer`].
-    pub fn json<T>(self) -> JsonEvents<Self, T> {
+    pub fn json<T>(self) -> JsonEvents<S, T> {
         self.answer().json()
     }
 }
@@ -109,12 +137,18 @@ impl<S, T> JsonEvents<S, T> {
     pub const fn source(&self) -> Option<&S> {
         self.answer.source()
     }
+
+    /// Where the events come from, such as a source to acknowledge one to, unless the answer has ended
+    /// and dropped it.
+    pub const fn source_mut(&mut self) -> Option<&mut S> {
+        self.answer.source_mut()
+    }
 }
 
-impl<S, M, E, T> Stream for JsonEvents<S, T>
+impl<S, R, E, T> Stream for JsonEvents<S, T>
 where
-    S: Stream<Item = Result<M, E>>,
-    M: Into<Event>,
+    S: Stream<Item = Result<R, E>>,
+    R: Received,
     T: DeserializeOwned,
 {
     type Item = Result<JsonEvent<T>, AnswerError<E>>;
@@ -126,18 +160,25 @@ where
         let mut answer = self.project().answer;
         loop {
             return Poll::Ready(match ready!(answer.as_mut().poll_next(context)) {
-                Some(Ok(event)) if event.data.is_empty() => continue,
-                Some(event) => Some(event.and_then(parsed)),
+                Some(Ok(event)) => {
+                    let fields = R::fields(&event);
+                    if fields.data.is_empty() {
+                        continue;
+                    }
+                    let number = fields.number;
+                    Some(parsed(event.into(), number))
+                }
+                Some(Err(error)) => Some(Err(error)),
                 None => None,
             });
         }
     }
 }
 
-impl<S, M, E, T> FusedStream for JsonEvents<S, T>
+impl<S, R, E, T> FusedStream for JsonEvents<S, T>
 where
-    S: Stream<Item = Result<M, E>>,
-    M: Into<Event>,
+    S: Stream<Item = Result<R, E>>,
+    R: Received,
     T: DeserializeOwned,
 {
     fn is_terminated(&self) -> bool {
@@ -151,11 +192,15 @@ impl<S: fmt::Debug, T> fmt::Debug for JsonEvents<S, T> {
     }
 }
 
-fn parsed<T: DeserializeOwned, E>(event: Event) -> Result<JsonEvent<T>, AnswerError<E>> {
+fn parsed<T: DeserializeOwned, E>(
+    event: Event,
+    number: u64,
+) -> Result<JsonEvent<T>, AnswerError<E>> {
     let Event { event_type, data, last_event_id } = event;
     match serde_json::from_str(&data) {
-        Ok(value) => Ok(JsonEvent { event_type, value, last_event_id }),
+        Ok(value) => Ok(JsonEvent { event_type, value, last_event_id, number }),
         Err(error) => Err(AnswerError::Json {
+            receipt: Box::new(Receipt { number, last_event_id: last_event_id.clone() }),
             event_type,
             last_event_id,
             reason: excerpt(&error.to_string(), REASON_CHARS_MAX),

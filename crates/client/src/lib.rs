@@ -81,6 +81,9 @@
 //! # }
 //! ```
 //!
+//! An answer from an [`EventSource`] goes on over a reconnect if its events have ids to resume after,
+//! and is cut off if they have none.
+//!
 //! # Profiles
 //!
 //! [`Profile::Strict`], the default, is the standard to the letter: any response but 200 with
@@ -96,6 +99,54 @@
 //! handles the event does not get it again. With [`Commit::Acknowledged`] the id moves when the
 //! program [acknowledges](EventSource::acknowledge) the message, and what was not acknowledged comes
 //! again after a reconnect. A [`ResumeToken`] carries the place over to another process.
+//!
+//! Typed events are acknowledged as messages are. This follows a queue of jobs: each is done at least
+//! once, even if the program is killed at any point.
+//!
+#![cfg_attr(feature = "json", doc = "```no_run")]
+#![cfg_attr(not(feature = "json"), doc = "```ignore")]
+//! use std::fs::{self, File};
+//! use std::io::{self, Write};
+//! use std::path::Path;
+//!
+//! use futures_util::TryStreamExt;
+//! use tidings_client::{Commit, EventSource, ResumeToken};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Job {
+//!     order: u64,
+//! }
+//!
+//! # async fn carry_out(_: &Job) -> io::Result<()> { Ok(()) }
+//! # async fn work() -> Result<(), Box<dyn std::error::Error>> {
+//! let place = Path::new("jobs.place");
+//! let mut builder = EventSource::builder("https://example.com/jobs").commit(Commit::Acknowledged);
+//! if place.exists() {
+//!     builder = builder.resume(fs::read_to_string(place)?.parse()?);
+//! }
+//! let mut jobs = builder.build()?.messages().json::<Job>();
+//! while let Some(job) = jobs.try_next().await? {
+//!     carry_out(&job.value).await?;
+//!     if let Some(source) = jobs.source_mut() {
+//!         source.acknowledge(&job);
+//!         store(place, &source.resume_token())?;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//!
+//! /// Replaces the file as a whole, so that a crash leaves the place before or this one.
+//! fn store(place: &Path, token: &ResumeToken) -> io::Result<()> {
+//!     let draft = place.with_extension("draft");
+//!     let mut file = File::create(&draft)?;
+//!     writeln!(file, "{token}")?;
+//!     file.sync_all()?;
+//!     fs::rename(draft, place)
+//! }
+//! ```
+//!
+//! An event that is not the JSON that was expected is acknowledged by the `receipt` of its error, or
+//! with the next one. A [`Handle`] acknowledges from another task.
 //!
 //! # Where this differs from the standard's letter
 //!
@@ -130,6 +181,8 @@ mod answer;
 pub mod blocking;
 mod builder;
 mod error;
+#[cfg(feature = "json")]
+mod error_member;
 mod event_source;
 mod event_stream;
 mod excerpt;
@@ -140,6 +193,8 @@ mod json;
 mod listeners;
 mod messages;
 mod origin;
+mod receipt;
+mod received;
 mod request;
 mod response;
 mod resume_token;
@@ -161,6 +216,8 @@ pub use json::{JsonEvent, JsonEvents};
 pub use listeners::{Dispatch, ListenerId, ListenerOptions};
 pub use messages::Messages;
 pub use origin::Origin;
+pub use receipt::Receipt;
+pub use received::Received;
 pub use request::{Attempt, HookError, Previous, Request};
 pub use response::{Refusal, ResponseBytes};
 pub use resume_token::{InvalidResumeToken, ResumeToken};

@@ -59,9 +59,9 @@ impl<S> Messages<S> {
     }
 
     /// The same messages as an [`Answer`], which picks event types, knows its end and which events
-    /// are errors.
-    pub fn answer(self) -> Answer<Self> {
-        Answer::new(self)
+    /// are errors. It reads the source itself, to know when an answer was cut off.
+    pub fn answer(self) -> Answer<S> {
+        Answer::new(self.source)
     }
 }
 

@@ -1,6 +1,5 @@
 //! An event stream out of a response that somebody else has asked for.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -50,7 +49,8 @@ impl EventStream<ResponseBytes> {
             return Ok(Self::new(response.bytes_stream().map_err(NetworkError::from).boxed()));
         };
         drop(headers);
-        Err(Refusal { cause, body: transport::refusal_body(response).await })
+        let body = transport::refusal_body(response).await;
+        Err(Refusal { cause, body: String::from_utf8_lossy(&body).into_owned() })
     }
 }
 
@@ -61,8 +61,9 @@ impl EventStream<ResponseBytes> {
 pub struct Refusal {
     /// What is wrong: [`Cause::Status`] or [`Cause::ContentType`].
     pub cause: Cause,
-    /// The body: at most its first 16 KiB, of what came within 2 seconds. Empty if there was none.
-    pub body: Vec<u8>,
+    /// The body: at most its first 16 KiB, of what came within 2 seconds. What is not UTF-8 is
+    /// replaced. Empty if there was none.
+    pub body: String,
 }
 
 impl Refusal {
@@ -74,12 +75,6 @@ impl Refusal {
             // The type is looked at only in a response of this status.
             _ => 200,
         }
-    }
-
-    /// The body as text. What is not UTF-8 is replaced.
-    #[must_use]
-    pub fn body_text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.body)
     }
 
     /// Whether the same request may fare better later: after 429 and 5xx, and no sooner than
@@ -94,7 +89,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)?;
-        match excerpt(self.body_text().trim(), BODY_CHARS_MAX) {
+        match excerpt(self.body.trim(), BODY_CHARS_MAX) {
             body if body.is_empty() => Ok(()),
             body => write!(f, ": {body}"),
         }

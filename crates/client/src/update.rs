@@ -54,7 +54,7 @@ pub struct Message {
     pub last_event_id: EventId,
     /// The origin of the URL of the response, after redirects, such as `https://example.com`.
     pub origin: Origin,
-    /// Which message of its source it is, to acknowledge it: 1 is the first.
+    /// Which message of its source it is, to acknowledge it: 1 is the first, 0 none.
     pub(crate) number: u64,
 }
 
@@ -97,6 +97,8 @@ pub struct Disconnection {
     pub hook: Option<HookFailure>,
     /// The head of the response, if there was one.
     pub response: Option<Response>,
+    /// The id that the next attempt resumes after. Empty if it cannot resume.
+    pub last_event_id: EventId,
     /// How long the source waits before it connects again.
     pub delay: Duration,
 }

@@ -3,12 +3,16 @@
 mod chunks;
 mod peer;
 
+use std::time::Duration;
+
 use chunks::{Chunks, Failed, Step, Watch, items};
 use futures_core::stream::FusedStream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use http::Method;
 use peer::{Peer, soon};
 use tidings_client::{
-    Answer, AnswerError, Error, Event, EventSource, EventStream, Message, ReadError, Update,
+    Answer, AnswerError, Builder, Commit, Error, Event, EventSource, EventStream, Message,
+    Messages, Policy, Profile, ReadError, Update,
 };
 
 type Events = EventStream<Chunks>;
@@ -107,8 +111,9 @@ fn an_event_that_reports_an_error_is_one_and_ends_the_answer() {
     let (read, error) = data(&mut answer);
     assert_eq!(read, ["a"]);
     let error = error.unwrap();
-    let AnswerError::Reported { event_type, data } = &error else { panic!("{error:?}") };
+    let AnswerError::Reported { event_type, text, data } = &error else { panic!("{error:?}") };
     assert_eq!((event_type.as_str(), data.as_str()), ("error", "{\"type\":\n1}"));
+    assert_eq!(text, data);
     assert_eq!(error.to_string(), "the server reported an error in the stream: {\"type\": 1}");
     assert!(watch.is_dropped());
 }
@@ -156,11 +161,183 @@ fn any_stream_of_events_can_be_an_answer() {
     let message =
         |data: &str| Message::new("x".parse().unwrap(), data, "7".parse().unwrap(), "http://a");
     let events = stream::iter(["a", "end"].map(|data| Ok::<_, Failed>(event(data))));
-    let messages = stream::iter(["a", "end"].map(|data| Ok::<_, Failed>(message(data))));
+    let updates =
+        stream::iter(["a", "end"].map(|data| Ok::<_, Failed>(Update::Message(message(data)))));
     let events = items(&mut Answer::new(events).end_at_data("end"));
-    let messages = items(&mut Answer::new(messages).end_at_data("end"));
+    let messages = items(&mut Messages::new(updates).answer().end_at_data("end"));
     assert_eq!(events, [Ok(event("a"))]);
-    assert_eq!(messages, events);
+    assert_eq!(messages, [Ok(message("a"))]);
+}
+
+/// What an answer with the end mark `[DONE]` comes to, whose source is cut off after `stream` and
+/// would ask again.
+async fn cut_off(method: Method, stream: &str) -> (Vec<String>, Option<AnswerError<Error>>) {
+    let peer = Peer::start().await;
+    let client = async {
+        let source = EventSource::builder(peer.url("/")).method(method).replay(true).build();
+        let mut answer = source.unwrap().messages().answer().end_at_data("[DONE]");
+        let (mut read, mut error) = (Vec::new(), None);
+        while let Some(item) = soon(answer.next()).await {
+            match item {
+                Ok(message) => read.push(message.data),
+                Err(told) => error = Some(told),
+            }
+        }
+        assert!(answer.is_terminated() && answer.source().is_none());
+        (read, error)
+    };
+    let server = async {
+        let mut exchange = peer.accept().await;
+        exchange.open().await;
+        exchange.send(format!("retry: 1\n\n{stream}")).await;
+    };
+    let (outcome, ()) = tokio::join!(client, server);
+    assert!(!peer.is_asked().await);
+    outcome
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_resumed_is_cut_off_and_not_asked_for_again() {
+    for method in [Method::GET, Method::POST] {
+        for (stream, data) in [
+            ("", &[][..]),
+            ("data: a\n\n", &["a"]),
+            ("data: a\n\ndata: half", &["a"]),
+            // The id is taken back.
+            ("id: 1\ndata: a\n\nid:\ndata: b\n\n", &["a", "b"]),
+        ] {
+            let (read, error) = cut_off(method.clone(), stream).await;
+            assert_eq!(read, data, "{method} {stream:?}");
+            let Some(AnswerError::CutOff { last_event_id }) = error else { panic!("{error:?}") };
+            assert_eq!(last_event_id, "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_ids_is_resumed_and_goes_on_to_its_end() {
+    let peer = Peer::start().await;
+    let client = async {
+        let source = EventSource::new(peer.url("/")).unwrap();
+        let answer = source.messages().answer().only("message").end_after("stop");
+        let read: Vec<_> = soon(answer.try_collect::<Vec<_>>()).await.unwrap();
+        assert_eq!(read.iter().map(|message| &*message.data).collect::<Vec<_>>(), ["a", "b", "c"]);
+    };
+    let server = async {
+        let mut exchange = peer.accept().await;
+        exchange.open().await;
+        // The id in force is that of an event which is passed over, and lasts for one without.
+        exchange.send("retry: 1\n\ndata: a\n\nevent: x\nid: 1\ndata\n\ndata: b\n\n").await;
+        drop(exchange);
+        let mut exchange = peer.accept().await;
+        assert_eq!(exchange.header("last-event-id"), Some("1"));
+        exchange.open().await;
+        drop(exchange);
+        let mut exchange = peer.accept().await;
+        assert_eq!(exchange.header("last-event-id"), Some("1"));
+        exchange.open().await;
+        exchange.send("data: c\n\nevent: stop\ndata\n\n").await;
+        exchange.closed().await;
+    };
+    tokio::join!(client, server);
+}
+
+#[tokio::test]
+async fn a_feed_without_an_end_comes_over_reconnects_without_ids() {
+    let peer = Peer::start().await;
+    let client = async {
+        let source = EventSource::new(peer.url("/")).unwrap();
+        let mut feed = source.messages().answer().only("message").error_event("error");
+        for data in ["a", "b"] {
+            assert_eq!(soon(feed.try_next()).await.unwrap().unwrap().data, data);
+        }
+    };
+    let server = async {
+        for data in ["a", "b"] {
+            let mut exchange = peer.accept().await;
+            exchange.open().await;
+            exchange.send(format!("retry: 1\ndata: {data}\n\n")).await;
+        }
+    };
+    tokio::join!(client, server);
+}
+
+#[tokio::test]
+async fn attempts_before_the_first_connection_stands_cut_nothing_off() {
+    let peer = Peer::start().await;
+    let time = Duration::from_millis(1);
+    let policy =
+        Policy { reconnection_time: time, reconnection_time_min: time, ..Policy::resilient() };
+    let client = async {
+        let source = EventSource::builder(peer.url("/"))
+            .profile(Profile::Resilient)
+            .reconnect(policy)
+            .build()
+            .unwrap();
+        let answer = source.messages().answer().end_at_data("[DONE]");
+        let read: Vec<_> = soon(answer.try_collect::<Vec<_>>()).await.unwrap();
+        assert_eq!(read.len(), 1);
+    };
+    let server = async {
+        let mut exchange = peer.accept().await;
+        exchange.answer(503, "", "").await;
+        drop(exchange);
+        let mut exchange = peer.accept().await;
+        exchange.open().await;
+        exchange.send("data: a\n\ndata: [DONE]\n\n").await;
+        exchange.closed().await;
+    };
+    tokio::join!(client, server);
+}
+
+#[tokio::test]
+async fn an_id_that_the_next_request_cannot_carry_does_not_resume_an_answer() {
+    let (read, error) = cut_off(Method::GET, "id: a\u{1}\ndata: a\n\n").await;
+    assert_eq!(read, ["a"]);
+    let Some(AnswerError::CutOff { last_event_id }) = error else { panic!("{error:?}") };
+    assert_eq!(last_event_id, "a\u{1}");
+}
+
+/// Whether an answer from `builder` goes on after its first connection has sent `stream`.
+async fn goes_on(builder: fn(Builder) -> Builder, stream: &str) -> bool {
+    let peer = Peer::start().await;
+    let client = async {
+        let source = builder(EventSource::builder(peer.url("/"))).build().unwrap();
+        let mut answer = source.messages().answer().end_at_data("[DONE]").only("wanted");
+        match soon(answer.next()).await.unwrap() {
+            Ok(_) => true,
+            Err(AnswerError::CutOff { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let server = async {
+        let mut exchange = peer.accept().await;
+        exchange.open().await;
+        exchange.send(format!("retry: 1\n\n{stream}")).await;
+        drop(exchange);
+        let mut exchange = peer.accept().await;
+        assert!(exchange.header("last-event-id").is_some());
+        exchange.open().await;
+        exchange.send("event: wanted\ndata\n\n").await;
+        exchange.closed().await;
+    };
+    tokio::select! {
+        biased;
+        goes_on = client => goes_on,
+        () = async { server.await; std::future::pending().await } => false,
+    }
+}
+
+#[tokio::test]
+async fn what_counts_is_the_id_in_force() {
+    let plain: fn(Builder) -> Builder = |builder| builder;
+    let resumed: fn(Builder) -> Builder = |builder| builder.last_event_id("1".parse().unwrap());
+    let acknowledged: fn(Builder) -> Builder = |builder| builder.commit(Commit::Acknowledged);
+    assert!(goes_on(plain, "id: 1\n\n").await, "a block may only move the id");
+    assert!(goes_on(resumed, "").await, "it was there from the beginning");
+    assert!(!goes_on(plain, "").await);
+    assert!(!goes_on(resumed, "id\n\n").await);
+    assert!(!goes_on(acknowledged, "id: 1\ndata\n\n").await, "it was not acknowledged");
 }
 
 #[tokio::test]
@@ -218,9 +395,9 @@ fn messages_leave_out_every_other_update() {
     let updates = [
         Update::Comment("c".into()),
         Update::Message(Message::new("x".parse().unwrap(), "a", "7".parse().unwrap(), "http://a")),
-        Update::Retry(std::time::Duration::ZERO),
+        Update::Retry(Duration::ZERO),
     ];
-    let mut messages = tidings_client::Messages::new(stream::iter(updates.map(Ok::<_, Failed>)));
+    let mut messages = Messages::new(stream::iter(updates.map(Ok::<_, Failed>)));
     let messages = items(&mut messages);
     assert_eq!(messages.len(), 1);
     assert_eq!(messages[0].as_ref().unwrap().data, "a");

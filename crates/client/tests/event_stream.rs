@@ -216,7 +216,8 @@ async fn a_status_that_is_not_200_is_a_refusal_with_the_body() {
     let body = r#"{"error":{"message":"no such key"}}"#;
     let refusal = refused(401, "content-type: text/event-stream\r\n", body).await;
     assert_eq!(refusal.status(), 401);
-    assert_eq!(refusal.body_text(), body);
+    assert_eq!(refusal.body, body);
+    assert!(format!("{refusal:?}").contains("no such key"), "{refusal:?}");
     assert!(!refusal.is_retryable());
     assert_eq!(
         refusal.to_string(),
@@ -238,7 +239,7 @@ async fn a_status_that_is_not_200_is_a_refusal_with_the_body() {
 async fn another_type_is_a_refusal_with_the_body() {
     let refusal = refused(200, "content-type: application/json\r\n", "{}").await;
     assert_eq!(refusal.status(), 200);
-    assert_eq!(refusal.body, b"{}");
+    assert_eq!(refusal.body, "{}");
     assert!(!refusal.is_retryable());
     let sentence = "the response is application/json, not text/event-stream: {}";
     assert_eq!(refusal.to_string(), sentence);
@@ -251,8 +252,12 @@ async fn another_type_is_a_refusal_with_the_body() {
 async fn the_body_of_a_refusal_is_kept_to_16_kib_and_shown_in_part() {
     let body = format!("\u{1b}[31m{}", "x".repeat(20_000));
     let refusal = refused(500, "", &body).await;
-    assert_eq!(refusal.body, &body.as_bytes()[..16 << 10]);
+    assert_eq!(refusal.body, body[..16 << 10]);
     assert!(refusal.is_retryable());
     let sentence = refusal.to_string();
     assert!(sentence.chars().count() < 400 && !sentence.contains('\u{1b}'), "{sentence}");
+
+    // The limit cuts a character in two.
+    let refusal = refused(500, "", &format!("x{}", "é".repeat(10_000))).await;
+    assert_eq!(refusal.body, format!("x{}\u{fffd}", "é".repeat((8 << 10) - 1)));
 }

@@ -112,7 +112,8 @@ async fn the_chat_tells_an_answer_that_was_cut_off() {
 async fn the_chat_tells_an_error_in_the_stream() {
     let stream =
         [CHUNKS[0], "data: {\"error\":{\"message\":\"Too busy.\",\"type\":\"server_error\"}}\n\n"];
-    assert_eq!(chat(&stream, true).await, (String::new(), Some("Too busy.".to_owned())));
+    let error = "the server reported an error in the stream: Too busy.".to_owned();
+    assert_eq!(chat(&stream, true).await, (String::new(), Some(error)));
 }
 
 #[tokio::test]
