@@ -11,6 +11,7 @@ mod transfer;
 use std::path::PathBuf;
 
 use tidings_client::{EventId, EventSource, Policy, Profile};
+use tidings_server::topic::Topic;
 
 use self::cursor_file::{Cursor, CursorFile};
 use self::destination::{destination, is_loop};
@@ -131,6 +132,10 @@ fn set_up(args: Args) -> Result<Transfer, CommandError> {
         let hub = args.hub.as_deref().map(missing_scheme).unwrap_or_default();
         CommandError::usage(format!("{error}{hub}"))
     })?;
+    let topic = &target.topics[0];
+    Topic::new(topic.as_str()).map_err(|error| {
+        CommandError::usage(format!("--to does not name a topic of a hub: {error}"))
+    })?;
     let mut cursor_file = None;
     if let Some(path) = &args.cursor_file {
         cursor_file = Some(CursorFile::open(path).map_err(|error| {
@@ -159,7 +164,6 @@ fn set_up(args: Args) -> Result<Transfer, CommandError> {
     let source = builder.build().map_err(|error| {
         CommandError::usage(format!("{error}{}", missing_scheme(&args.upstream)))
     })?;
-    let topic = &target.topics[0];
     if is_loop(source.url(), &target) {
         return Err(CommandError::usage(format!(
             "this is a loop: what is published to {topic} comes back from the upstream"

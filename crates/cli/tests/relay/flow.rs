@@ -270,6 +270,8 @@ async fn wrong_arguments_are_told_apart() {
         (&["--to", "b", "--hub", "127.0.0.1:1"], 2, "did you mean http://127.0.0.1:1?"),
         (&["--to", "http://h/a"], 2, "the path of the URL must be that of a topic"),
         (&["--to", "b", "--on-refused", "cry"], 2, "invalid value 'cry'"),
+        (&["--to", ""], 2, "--to does not name a topic of a hub: a topic must not be empty"),
+        (&["--to", "http://h/events/a*"], 2, "a topic must not contain '*'"),
         (&["--to", "b", "--cursor-file", file.to_str().unwrap()], 1, "cannot be read: "),
     ] {
         let child = start(&[&["relay", upstream], args].concat());

@@ -120,10 +120,12 @@ async fn an_event_too_large_for_a_batch_goes_by_itself() {
 async fn a_hub_that_refuses_the_relay_ends_it() {
     let unknown =
         r#"{"detail":"there is no field \"idempotency_key\"","field":"idempotency_key","line":1}"#;
+    let topic = r#"{"detail":"line 1: topic: no","field":"topic","rule":"no","line":1}"#;
     let elsewhere = "location: http://elsewhere.example/\r\n";
     for (status, head, problem, said) in [
         (401, "", "", "(--hub-header is for the hub, --header for the upstream)."),
         (302, elsewhere, "", "the URL redirects to http://elsewhere"),
+        (422, PROBLEM, topic, "topic: no.\n"),
         (400, PROBLEM, unknown, "A relay needs a hub that takes idempotency keys."),
     ] {
         let mut sides = Sides::new().await;
@@ -133,5 +135,6 @@ async fn a_hub_that_refuses_the_relay_ends_it() {
         assert_eq!(code, 1);
         assert!(stderr.contains("error: nothing can be published to "), "{stderr}");
         assert!(stderr.contains(said), "{stderr}");
+        assert!(!stderr.contains("--on-refused"), "{stderr}");
     }
 }
