@@ -168,8 +168,11 @@ fn set_up(args: Args) -> Result<Transfer, CommandError> {
     let keys = Keys::new(Mint::new(&name, topic, rand::random()), trust, cursor_file.is_some());
     // What is published before the first store must be found again, and a file that cannot be
     // written is better known before anything is published.
-    if let Some(file) = &mut cursor_file {
-        file.store(&cursor).map_err(|error| stopped(Stop::CursorFile(error)))?;
+    if let Some((file, path)) = cursor_file.as_mut().zip(args.cursor_file) {
+        file.store(&cursor).map_err(|error| {
+            let path = path.display();
+            CommandError::failed(format!("the cursor file {path} cannot be written: {error}"))
+        })?;
     }
     introduce(&cursor, trust, cursor_file.is_some());
     let hub = Hub { client, target, headers: header::map(&args.hub_header) };
