@@ -8,14 +8,15 @@ mod keys;
 mod lines;
 mod transfer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tidings_client::{EventId, EventSource, Policy, Profile};
+use tidings_server::topic::Topic;
 
 use self::cursor_file::{Cursor, CursorFile};
 use self::destination::{destination, is_loop};
 use self::hub::Hub;
-use self::key::{Mint, usual_name};
+use self::key::{Mint, Scope, usual_name};
 use self::keys::{Keys, Trust};
 use self::transfer::{End, OnRefused, Options, Stop, Transfer};
 use crate::command_error::CommandError;
@@ -27,10 +28,9 @@ use crate::text::{count, missing_scheme};
 ///
 /// The upstream is any server of event streams, or another hub. The relay outlasts a loss of either
 /// side: it resumes after the last event id, and sends what the hub may not have got again. Each
-/// event carries an idempotency key made of the relay's name, the topic and the event's id, so that
-/// it is published once, also when the relay is killed and started again with its cursor file.
-/// Events without an id of their own cannot be told from one another: the relay says so, and rather
-/// publishes one twice than not at all.
+/// event carries an idempotency key, so that it is published once, also when the relay is killed and
+/// started again with its cursor file. Events without an id of their own cannot be told from one
+/// another: the relay says so, and rather publishes one twice than not at all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -131,14 +131,11 @@ fn set_up(args: Args) -> Result<Transfer, CommandError> {
         let hub = args.hub.as_deref().map(missing_scheme).unwrap_or_default();
         CommandError::usage(format!("{error}{hub}"))
     })?;
-    let mut cursor_file = None;
-    if let Some(path) = &args.cursor_file {
-        cursor_file = Some(CursorFile::open(path).map_err(|error| {
-            let path = path.display();
-            CommandError::failed(format!("the cursor file {path} cannot be read: {error}"))
-        })?);
-    }
-    let mut cursor = cursor_file.as_ref().map_or(Cursor::default(), |file| file.cursor().clone());
+    let topic = &target.topics[0];
+    Topic::new(topic.as_str()).map_err(|error| {
+        CommandError::usage(format!("--to does not name a topic of a hub: {error}"))
+    })?;
+    let (mut cursor_file, mut cursor) = open_cursor_file(args.cursor_file.as_deref())?;
     if cursor.last_event_id.is_empty() {
         cursor.last_event_id = args.last_event_id.unwrap_or_default();
     }
@@ -159,7 +156,6 @@ fn set_up(args: Args) -> Result<Transfer, CommandError> {
     let source = builder.build().map_err(|error| {
         CommandError::usage(format!("{error}{}", missing_scheme(&args.upstream)))
     })?;
-    let topic = &target.topics[0];
     if is_loop(source.url(), &target) {
         return Err(CommandError::usage(format!(
             "this is a loop: what is published to {topic} comes back from the upstream"
@@ -169,11 +165,30 @@ fn set_up(args: Args) -> Result<Transfer, CommandError> {
     let client =
         tidings_client::default_client(&target.events_url).map_err(CommandError::failed)?;
     let name = args.name.unwrap_or_else(|| usual_name(source.url()));
-    let keys = Keys::new(Mint::new(&name, topic, rand::random()), trust);
+    let keys = Keys::new(Mint::new(&name, topic, rand::random()), trust, cursor_file.is_some());
+    // What is published before the first store must be found again, and a file that cannot be
+    // written is better known before anything is published.
+    if let Some((file, path)) = cursor_file.as_mut().zip(args.cursor_file) {
+        file.store(&cursor).map_err(|error| {
+            let path = path.display();
+            CommandError::failed(format!("the cursor file {path} cannot be written: {error}"))
+        })?;
+    }
     introduce(&cursor, trust, cursor_file.is_some());
     let hub = Hub { client, target, headers: header::map(&args.hub_header) };
     let options = Options { names: args.event, on_refused: args.on_refused };
     Ok(Transfer::new(source, keys, hub, cursor, cursor_file, options))
+}
+
+/// The file, if the relay is to have one, and where it begins.
+fn open_cursor_file(path: Option<&Path>) -> Result<(Option<CursorFile>, Cursor), CommandError> {
+    let new_scope = Scope::new(rand::random());
+    let Some(path) = path else { return Ok((None, Cursor::new(new_scope))) };
+    let (file, cursor) = CursorFile::open(path, new_scope).map_err(|error| {
+        let path = path.display();
+        CommandError::failed(format!("the cursor file {path} cannot be read: {error}"))
+    })?;
+    Ok((Some(file), cursor))
 }
 
 /// Says what a user should know before the first event.

@@ -122,11 +122,18 @@ fn judge(error: PublishError) -> Refusal {
         return Refusal::Everything(error);
     }
     let line = problem.line.and_then(|line| usize::try_from(line).ok()?.checked_sub(1));
-    if is_about_keys(problem) {
+    if is_about_topic(problem) {
+        Refusal::Everything(error)
+    } else if is_about_keys(problem) {
         Refusal::Key { line, error }
     } else {
         Refusal::Event { line, error }
     }
+}
+
+/// Whether the problem is the topic, which all events share.
+fn is_about_topic(problem: &Problem) -> bool {
+    matches!(problem.field.as_deref(), Some("topic" | "topics"))
 }
 
 /// Whether the problem is an idempotency key, in a line or a header.
@@ -169,6 +176,8 @@ mod tests {
             let refusal = judge(refused(status, r#"{"field":"idempotency_key","line":1}"#));
             assert!(matches!(refusal, Refusal::Everything(_)), "{status}");
         }
+        let refusal = judge(refused(422, r#"{"field":"topic","line":3}"#));
+        assert!(matches!(refusal, Refusal::Everything(_)));
         for (status, problem, line) in [
             (422, r#"{"field":"data","line":3}"#, Some(2)),
             (413, r#"{"type":"/problems/body-too-large"}"#, None),

@@ -8,29 +8,50 @@ use url::Url;
 
 use crate::text::public;
 
-/// The key of an event.
+/// The key of an event. Its text has 1 to 255 visible ASCII characters, none of which JSON escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key {
-    text: String,
-    is_lasting: bool,
+pub(super) enum Key {
+    /// That of a place in the upstream, whenever an event comes there: its text.
+    Placed(String),
+    /// That of an id at a count. The text is made when the event is sent, as it counts what is sent
+    /// before.
+    Counted,
+    /// One that no other event ever has: its text.
+    Passing(String),
 }
 
 impl Key {
-    /// 1 to 255 visible ASCII characters, none of which JSON escapes.
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
+    /// Whether the event may get the same key when it comes again.
+    pub(super) const fn is_lasting(&self) -> bool {
+        !matches!(self, Self::Passing(_))
+    }
+}
+
+/// What counted keys count in: the events of one cursor file, from its first on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// Tells the file from others.
+    pub(super) name: String,
+    /// Events with counted keys that are published.
+    pub(super) count: u64,
+}
+
+impl Scope {
+    /// The scope of a new cursor file. The seed tells it from others.
+    pub(super) fn new(seed: u64) -> Self {
+        Self { name: format!("{seed:016x}"), count: 0 }
     }
 
-    /// Whether the event gets the same key when it comes again.
-    pub(super) const fn is_lasting(&self) -> bool {
-        self.is_lasting
+    pub(super) const fn count_on(&mut self, events: u64) {
+        self.count = self.count.wrapping_add(events);
     }
 }
 
 /// Makes the keys of one relay.
 #[derive(Debug)]
 pub(super) struct Mint {
-    lasting: String,
+    placed: String,
+    counted: String,
     passing: String,
     passed: u64,
 }
@@ -39,25 +60,33 @@ impl Mint {
     /// For the relay of this name into this topic. The seed tells its runs apart.
     pub(super) fn new(name: &str, topic: &str, seed: u128) -> Self {
         // The topic counts: a relay that is pointed to another one publishes everything there.
-        let lasting = format!("relay:{}:{}", encoded(name), encoded(topic));
-        Self { lasting, passing: format!("relay-run:{seed:032x}"), passed: 0 }
+        let stream = format!("{}:{}", encoded(name), encoded(topic));
+        Self {
+            placed: format!("relay:{stream}"),
+            counted: format!("relay-count:{stream}"),
+            passing: format!("relay-run:{seed:032x}"),
+            passed: 0,
+        }
     }
 
     /// The key of the event at this place of the upstream, the same at every run: `relay:`, then
     /// name, topic, id and ordinal with a colon between them, and percent signs for what is not
     /// visible ASCII. If that is longer than a key may be, `relay-sha256:` and its hash.
-    pub(super) fn lasting(&self, id: &str, ordinal: u64) -> Key {
-        let mut text = format!("{}:{}:{ordinal}", self.lasting, encoded(id));
-        if text.len() > KEY_BYTES_MAX {
-            text = format!("relay-sha256:{}", hash(&text));
-        }
-        Key { text, is_lasting: true }
+    pub(super) fn placed(&self, id: &str, ordinal: u64) -> Key {
+        Key::Placed(fitting(format!("{}:{}:{ordinal}", self.placed, encoded(id))))
+    }
+
+    /// The text of the counted key of the event with this id, when the scope has come to it:
+    /// `relay-count:`, then name, topic, the scope's name and count, and the id, in the same way.
+    pub(super) fn counted(&self, scope: &Scope, id: &str) -> String {
+        let Scope { name, count } = scope;
+        fitting(format!("{}:{}:{count}:{}", self.counted, encoded(name), encoded(id)))
     }
 
     /// A key that no other event ever has.
     pub(super) fn passing(&mut self) -> Key {
         self.passed += 1;
-        Key { text: format!("{}:{}", self.passing, self.passed), is_lasting: false }
+        Key::Passing(format!("{}:{}", self.passing, self.passed))
     }
 }
 
@@ -70,6 +99,11 @@ pub(super) fn usual_name(upstream: &Url) -> String {
         url.set_query(Some(&hash(query)[..16]));
     }
     url.into()
+}
+
+/// `text`, or its hash if it is longer than a key may be.
+fn fitting(text: String) -> String {
+    if text.len() <= KEY_BYTES_MAX { text } else { format!("relay-sha256:{}", hash(&text)) }
 }
 
 /// SHA-256 in hexadecimal digits.
@@ -98,10 +132,21 @@ mod tests {
 
     #[test]
     fn a_key_can_be_read() {
+        let scope = Scope { count: 8, ..Scope::new(0xabc) };
         let mint = Mint::new("prices", "rooms/42", 1);
-        assert_eq!(mint.lasting("#k3-7", 0).as_str(), "relay:prices:rooms/42:#k3-7:0");
+        assert_eq!(mint.placed("#k3-7", 0), Key::Placed("relay:prices:rooms/42:#k3-7:0".into()));
+        assert_eq!(
+            mint.counted(&scope, "#k3-7"),
+            "relay-count:prices:rooms/42:0000000000000abc:8:#k3-7"
+        );
         let mint = Mint::new("http://h/é", "a b", 1);
-        assert_eq!(mint.lasting("\"\\", 2).as_str(), "relay:http%3A//h/%C3%A9:a%20b:%22%5C:2");
+        let stream = "http%3A//h/%C3%A9:a%20b";
+        let placed = format!("relay:{stream}:%22%5C:2");
+        assert_eq!(mint.placed("\"\\", 2), Key::Placed(placed));
+        assert_eq!(
+            mint.counted(&scope, "\"\\"),
+            format!("relay-count:{stream}:0000000000000abc:8:%22%5C")
+        );
     }
 
     #[test]
@@ -113,21 +158,23 @@ mod tests {
             for topic in parts {
                 let mint = Mint::new(name, topic, 1);
                 for id in parts {
-                    for ordinal in [0, 10] {
-                        let key = mint.lasting(id, ordinal);
-                        let bytes = key.as_str().as_bytes();
-                        assert!(bytes.len() <= KEY_BYTES_MAX);
-                        assert!(bytes.iter().all(u8::is_ascii_graphic), "{key:?}");
-                        assert_eq!(
-                            serde_json::to_string(key.as_str()).unwrap().len(),
-                            bytes.len() + 2
-                        );
-                        texts.insert(key.text);
+                    for count in [0, 10] {
+                        let Key::Placed(placed) = mint.placed(id, count) else { panic!() };
+                        texts.insert(placed);
+                        for scope in ["a", "a:10", &long] {
+                            let scope = Scope { name: scope.to_owned(), count };
+                            texts.insert(mint.counted(&scope, id));
+                        }
                     }
                 }
             }
         }
-        assert_eq!(texts.len(), parts.len().pow(3) * 2);
+        assert_eq!(texts.len(), parts.len().pow(3) * 2 * 4);
+        for text in texts {
+            assert!(text.len() <= KEY_BYTES_MAX);
+            assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
+            assert_eq!(serde_json::to_string(&text).unwrap().len(), text.len() + 2);
+        }
     }
 
     #[test]
@@ -141,11 +188,13 @@ mod tests {
 
     #[test]
     fn a_passing_key_is_never_used_again() {
-        let keys: HashSet<String> = [1, 2]
-            .map(|seed| Mint::new("n", "t", seed))
-            .iter_mut()
-            .flat_map(|mint| [mint.passing().text, mint.passing().text])
-            .collect();
-        assert_eq!(keys.len(), 4);
+        let mut texts = HashSet::new();
+        for mut mint in [1, 2].map(|seed| Mint::new("n", "t", seed)) {
+            for _ in 0..2 {
+                let Key::Passing(text) = mint.passing() else { panic!() };
+                texts.insert(text);
+            }
+        }
+        assert_eq!(texts.len(), 4);
     }
 }

@@ -2,35 +2,68 @@
 //!
 //! A hub publishes nothing for a key that it has seen, so a key is a claim: *this is an event that
 //! you have already*. A claim that is wrong loses an event in silence. A claim that is not made
-//! costs at worst a repetition, which can be told. So a **lasting** key, which an event gets again
-//! when the upstream sends it again, is given only where the claim is sure; every other event gets a
-//! **passing** key, which is its own alone. That one still makes it safe to send a batch again whose
-//! outcome is not known, for as long as the relay runs.
-//!
-//! A place in the upstream is the id in force and the ordinal of the event under it: 0 for the one
-//! that came with the id, 1 for the next that brought none, and so on.
+//! costs at worst a repetition. So a **lasting** key, which an event may get again when it comes
+//! again, is given only where the claim is sure; every other event gets a **passing** key, which is
+//! its own alone. That one still makes it safe to send a batch again whose outcome is not known, for
+//! as long as the relay runs.
 //!
 //! ```text
 //!  what arrives                      key, and why
-//!  no id in force                    passing: a reconnect begins at the upstream's live end, where a
-//!                                    count that starts afresh would meet the keys of other events
-//!  a new id, ordinal 0               lasting: this is what an id is for
-//!  no id of its own, ordinal 1, 2 …  passing: the upstream may not keep such events. After a
-//!                                    reconnect or a restart the next one under the id would then be
-//!                                    a new one, with the ordinal of another
+//!  no id in force                    passing: a reconnect begins at the upstream's live end
+//!  an id of its own                  counted, if there is a cursor file: see below. Without one no
+//!                                    later run goes on where this one was killed: passing
+//!  no id of its own                  passing: the upstream may not keep such events. After a restart
+//!                                    the next one under the id would then be another
 //!  an id that was there before,      passing from then on: a server that counts from 1 again looks
 //!  or with other content             the same as one that repeats itself
 //! ```
 //!
-//! The last two are what a user who knows the upstream can vouch for (`--trust-ids`): that an id is
-//! never used twice, and that what follows an id is the same whenever it is asked for. Then ordinals
-//! are keys as well. After a reconnect they count from 1 under the id that was sent, whose own event
-//! is not sent again; and not at all if the id could not be sent, until there is another.
+//! # Counted keys
 //!
-//! What remains: when an upstream uses its ids again for *equal* events, and the relay has seen
-//! neither an id come again in this run nor one with other content, those events are taken for
-//! repetitions. And the client does not say whether an event brought the id or a block without data
-//! did just before it, so that such an event counts as the one with the id.
+//! Only a killed relay reads again what may be published: the events of the one request that was
+//! under way since the cursor was stored. A key of the id alone would match much more, such as every
+//! event that has the id after the upstream counts from 1 again. So the cursor file keeps a count of
+//! the published events that have counted keys, under a random name that tells the file from others;
+//! both are stored with the cursor, for the first time before the first event. A counted key is that
+//! name, the event's number in the count, and its id. The number is given when a request is made:
+//! what the file has, and one more for each such event before it in the request.
+//!
+//! A number that was stored as published is never used again. So two events can have the same key
+//! only if the first was in a request under way when the relay was killed, or gave up, the second
+//! comes at the same number later, *and* it has the same id:
+//!
+//! ```text
+//!  killed before the hub took the request   file and numbers are as before; no key is known
+//!  … before the answer, or before it was    file and numbers are as before; what the upstream
+//!    stored                                 sends again after the cursor gets the same keys
+//!  the requests are cut in another way      the number is of the event, not of its request
+//!  several kills in a row                   each run begins with the file's cursor and count, and
+//!                                           these belong together, however far earlier runs had come
+//!  an upstream that does not replay         other ids at those numbers: published
+//!  one that replays from its beginning      the same, unless the request had begun there as well
+//!  one that counts from 1 again             the same: id 1 comes at the number of another id, also
+//!                                           when both are killed again and again
+//!  a request narrowed or sent again         nothing of a refused one is published, so its numbers
+//!  after a refusal                          are free; one whose outcome is unknown is not changed
+//!  an event left out, or of another type    has no number, at each run
+//! ```
+//!
+//! What remains: a relay that was killed with a request under way, and an upstream that then counts
+//! anew, with the very ids of that request first, and *equal* events. That cannot be told from a
+//! replay. And where the upstream sends not quite the same again (the first events of the request
+//! are gone, or --event is another), the numbers shift, and the rest is published twice.
+//!
+//! # Placed keys
+//!
+//! A user who knows the upstream can vouch for it (`--trust-ids`): that an id is never used twice,
+//! and that what follows an id is the same whenever it is asked for. Then the key is a place in the
+//! upstream: the id in force and the ordinal of the event under it, 0 for the one that came with the
+//! id, 1 for the next that brought none, and so on. After a reconnect ordinals count from 1 under the
+//! id that was sent, whose own event is not sent again; and not at all if the id could not be sent,
+//! until there is another.
+//!
+//! The client does not say whether an event brought the id or a block without data did just before
+//! it, so that such an event counts as the one with the id.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -44,6 +77,8 @@ use super::key::{Key, Mint};
 pub(super) struct Keys {
     mint: Mint,
     trust: Trust,
+    /// Whether a later run goes on where this one is killed.
+    is_resumed: bool,
     in_force: EventId,
     /// The ordinal of the last event under the id in force; `None` if its events have no place that
     /// the upstream would find again.
@@ -74,16 +109,22 @@ pub(super) enum Doubt {
 }
 
 impl Keys {
-    pub(super) fn new(mint: Mint, trust: Trust) -> Self {
+    /// `is_resumed` if there is a cursor file.
+    pub(super) fn new(mint: Mint, trust: Trust, is_resumed: bool) -> Self {
         Self {
             mint,
             trust,
+            is_resumed,
             in_force: EventId::default(),
             ordinal: None,
             seen: Seen::default(),
             told_no_id: false,
             told_no_own_id: false,
         }
+    }
+
+    pub(super) const fn mint(&self) -> &Mint {
+        &self.mint
     }
 
     pub(super) const fn trust(&self) -> Trust {
@@ -119,8 +160,9 @@ impl Keys {
     pub(super) fn key(&mut self) -> (Key, Option<Doubt>) {
         let id = self.in_force.as_str();
         match (self.trust, self.ordinal) {
-            (Trust::Vouched, Some(ordinal)) => (self.mint.lasting(id, ordinal), None),
-            (Trust::Presumed, Some(0)) => (self.mint.lasting(id, 0), None),
+            (Trust::Vouched, Some(ordinal)) => (self.mint.placed(id, ordinal), None),
+            (Trust::Presumed, Some(0)) if self.is_resumed => (Key::Counted, None),
+            (Trust::Presumed, Some(0)) => (self.mint.passing(), None),
             (Trust::Lost, _) => (self.mint.passing(), None),
             _ => (self.mint.passing(), self.doubt()),
         }
@@ -193,7 +235,7 @@ mod tests {
     impl Upstream {
         fn new(trust: Trust, after: &str) -> Self {
             let mut upstream = Self {
-                keys: Keys::new(Mint::new("n", "t", 0), trust),
+                keys: Keys::new(Mint::new("n", "t", 0), trust, true),
                 at: after.parse().unwrap(),
                 repeated: false,
             };
@@ -205,12 +247,16 @@ mod tests {
             self.keys.handle_open(&self.at, true);
         }
 
-        /// The key's id and ordinal if it is lasting, and the doubt.
+        /// The id and ordinal that tell the key if it is lasting, and the doubt.
         fn event(&mut self, id: Option<&str>) -> (Option<String>, Option<Doubt>) {
             self.at = id.map_or(self.at.clone(), |id| id.parse().unwrap());
             self.repeated = self.keys.handle_event(&self.at);
             let (key, doubt) = self.keys.key();
-            let place = key.as_str().strip_prefix("relay:n:t:").map(str::to_owned);
+            let place = match &key {
+                Key::Placed(text) => Some(text.strip_prefix("relay:n:t:").unwrap().to_owned()),
+                Key::Counted => Some(format!("{}:0", self.at)),
+                Key::Passing(_) => None,
+            };
             assert_eq!(key.is_lasting(), place.is_some());
             (place, doubt)
         }
@@ -235,6 +281,16 @@ mod tests {
             // Another run that knows less.
             let mut upstream = Upstream::new(trust, "1");
             assert_eq!(upstream.event(Some("2")), (place("2:0"), None));
+        }
+    }
+
+    #[test]
+    fn without_a_cursor_file_a_key_lasts_only_if_the_user_vouches_for_it() {
+        for (trust, lasts) in [(Trust::Presumed, false), (Trust::Vouched, true)] {
+            let mut upstream = Upstream::new(trust, "");
+            upstream.keys.is_resumed = false;
+            let (place, doubt) = upstream.event(Some("1"));
+            assert_eq!((place.is_some(), doubt), (lasts, None));
         }
     }
 

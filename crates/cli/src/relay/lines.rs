@@ -1,11 +1,12 @@
 //! Events on their way: those that wait, and those in the request under way.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use tidings_client::{EventId, Message};
 
-use super::key::Key;
+use super::key::{Key, Mint, Scope};
 
 /// An event as a line of a batch.
 #[derive(Debug)]
@@ -36,6 +37,16 @@ impl Shipment {
             Self::Event { .. } => 1,
         }
     }
+}
+
+/// What was in a request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Published {
+    pub(super) events: u64,
+    /// How many of them have counted keys.
+    pub(super) counted: u64,
+    /// The id that is reached with them.
+    pub(super) reached: Option<EventId>,
 }
 
 /// The events in hand, in order. The first may be in a request under way.
@@ -85,17 +96,30 @@ impl Line {
         self.head.len() + KEY_MEMBER.len() + KEY_BYTES_MAX + END.len()
     }
 
-    fn write(&self, body: &mut String) {
+    /// The text of its key, if so many events were counted before it.
+    fn key_text(&self, mint: &Mint, scope: &Scope) -> Cow<'_, str> {
+        match &self.key {
+            Key::Placed(text) | Key::Passing(text) => text.into(),
+            Key::Counted => mint.counted(scope, self.id.as_str()).into(),
+        }
+    }
+
+    /// How much further the count is after it.
+    fn counted(&self) -> u64 {
+        u64::from(self.key == Key::Counted)
+    }
+
+    fn write(&self, key: &str, body: &mut String) {
         // No character of a key is escaped.
-        for part in [self.head.as_str(), KEY_MEMBER, self.key.as_str(), END] {
+        for part in [self.head.as_str(), KEY_MEMBER, key, END] {
             body.push_str(part);
         }
     }
 
-    fn alone(&self) -> Shipment {
+    fn alone(&self, key: String) -> Shipment {
         let parts: Parts =
             serde_json::from_str(&format!("{}}}", self.head)).expect("it was written as JSON");
-        Shipment::Event { event: parts.event, data: parts.data, key: self.key.as_str().to_owned() }
+        Shipment::Event { event: parts.event, data: parts.data, key }
     }
 }
 
@@ -131,7 +155,10 @@ impl Lines {
     }
 
     /// The next request: as many of the first as go into one. `None` if there are none.
-    pub(super) fn ship(&mut self) -> Option<Shipment> {
+    ///
+    /// `scope` has counted what is published, so that what is sent again has the same keys.
+    pub(super) fn ship(&mut self, mint: &Mint, scope: &Scope) -> Option<Shipment> {
+        let mut counted = scope.clone();
         let events_max = self.next_max.unwrap_or(BATCH_EVENTS_MAX);
         let mut body = String::new();
         (self.sent, self.sent_bytes) = (0, 0);
@@ -139,25 +166,29 @@ impl Lines {
             if self.sent > 0 && self.sent_bytes + line.bytes() > BATCH_BYTES_MAX {
                 break;
             }
-            line.write(&mut body);
+            line.write(&line.key_text(mint, &counted), &mut body);
+            counted.count_on(line.counted());
             self.sent += 1;
             self.sent_bytes += line.bytes();
         }
         let first = self.lines.front()?;
-        Some(if body.len() > BATCH_BYTES_MAX { first.alone() } else { Shipment::Batch(body) })
+        let is_alone = body.len() > BATCH_BYTES_MAX;
+        let alone = || first.alone(first.key_text(mint, scope).into_owned());
+        Some(if is_alone { alone() } else { Shipment::Batch(body) })
     }
 
-    /// The request under way is published: how many events, and the id that is reached with them.
-    pub(super) fn published(&mut self) -> (u64, Option<EventId>) {
+    /// The request under way is published.
+    pub(super) fn published(&mut self) -> Published {
         self.next_max = None;
-        let mut reached = None;
-        let count = std::mem::take(&mut self.sent);
-        for line in self.lines.drain(..count) {
+        let sent = std::mem::take(&mut self.sent);
+        let mut published = Published { events: sent as u64, ..Published::default() };
+        for line in self.lines.drain(..sent) {
             self.bytes -= line.bytes();
-            reached = Some(line.reached);
+            published.counted += line.counted();
+            published.reached = Some(line.reached);
         }
         self.sent_bytes = 0;
-        (count as u64, reached)
+        published
     }
 
     /// The request under way was refused because of an event, the one at `line` if the hub says so:
@@ -208,11 +239,18 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use super::super::key::Mint;
     use super::*;
 
+    fn mint() -> Mint {
+        Mint::new("n", "t", 0)
+    }
+
+    fn scope(count: u64) -> Scope {
+        Scope { name: "s".to_owned(), count }
+    }
+
     fn line(event: &str, data: &str, id: &str) -> Line {
-        let key = Mint::new("n", "t", 0).lasting(id, 0);
+        let key = mint().placed(id, 0);
         let message = Message::new(event.parse().unwrap(), data, id.parse().unwrap(), "http://h");
         Line::new("a\"b", &message, key)
     }
@@ -225,9 +263,17 @@ mod tests {
         lines
     }
 
+    fn ship(lines: &mut Lines) -> Option<Shipment> {
+        lines.ship(&mint(), &scope(0))
+    }
+
+    fn published(events: u64, id: &str) -> Published {
+        Published { events, counted: 0, reached: Some(id.parse().unwrap()) }
+    }
+
     /// The ids in a batch.
     fn shipped(lines: &mut Lines) -> Vec<String> {
-        let Some(Shipment::Batch(body)) = lines.ship() else { panic!("no batch") };
+        let Some(Shipment::Batch(body)) = ship(lines) else { panic!("no batch") };
         let key = |line: &str| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             line["idempotency_key"].as_str().unwrap().split(':').nth(3).unwrap().to_owned()
@@ -241,7 +287,7 @@ mod tests {
         lines.push(line("e", "two\nlines", "7"));
         lines.push(line("message", "\u{1f600}", "8"));
         assert_eq!(
-            lines.ship(),
+            ship(&mut lines),
             Some(Shipment::Batch(
                 concat!(
                     r#"{"topic":"a\"b","event":"e","data":"two\nlines","#,
@@ -266,7 +312,7 @@ mod tests {
             lines.push(line("e", "x", "more"));
         }
         assert!(!lines.has_room());
-        assert_eq!(lines.published(), (1_000, Some("999".parse().unwrap())));
+        assert_eq!(lines.published(), published(1_000, "999"));
         assert_eq!(lines.len(), 1_000);
         // By bytes as well.
         let mut lines = Lines::default();
@@ -282,7 +328,7 @@ mod tests {
         assert_eq!(shipped(&mut lines).len(), 1);
         lines.published();
         assert_eq!((lines.bytes, lines.len()), (0, 0));
-        assert_eq!(lines.ship(), None);
+        assert_eq!(ship(&mut lines), None);
     }
 
     #[test]
@@ -292,18 +338,18 @@ mod tests {
         lines.push(line("e", &data, "1"));
         lines.push(line("e", "x", "2"));
         let key = "relay:n:t:1:0".to_owned();
-        assert_eq!(lines.ship(), Some(Shipment::Event { event: Some("e".into()), data, key }));
-        assert_eq!(lines.published(), (1, Some("1".parse().unwrap())));
+        assert_eq!(ship(&mut lines), Some(Shipment::Event { event: Some("e".into()), data, key }));
+        assert_eq!(lines.published(), published(1, "1"));
         assert_eq!(shipped(&mut lines), ["2"]);
     }
 
     #[test]
     fn a_refusal_is_narrowed_down_to_its_event() {
         let mut lines = lines(5);
-        lines.ship();
+        ship(&mut lines);
         assert!(lines.refused(Some(2)).is_none());
         assert_eq!(shipped(&mut lines), ["0", "1"]);
-        assert_eq!(lines.published(), (2, Some("1".parse().unwrap())));
+        assert_eq!(lines.published(), published(2, "1"));
         assert_eq!(shipped(&mut lines), ["2", "3", "4"]);
         assert!(lines.refused(Some(0)).is_none());
         assert_eq!(shipped(&mut lines), ["2"]);
@@ -317,7 +363,7 @@ mod tests {
         assert_eq!(shipped(&mut lines), ["4"]);
         // The line of a key is the one.
         let mut lines = super::tests::lines(3);
-        lines.ship();
+        ship(&mut lines);
         assert_eq!(lines.key_refused(Some(1)).unwrap().id, "1");
         assert_eq!(shipped(&mut lines), ["0", "1", "2"]);
         assert!(lines.key_refused(None).is_none());
@@ -326,11 +372,38 @@ mod tests {
     }
 
     #[test]
+    fn counted_keys_count_what_was_published_and_what_stands_before() {
+        let mut lines = Lines::default();
+        for (id, key) in [("7", Key::Counted), ("7", Key::Passing("p".into()))] {
+            lines.push(Line { key, ..line("e", "x", id) });
+        }
+        lines.push(Line { key: Key::Counted, ..line("e", "x", "8") });
+        let keys = |lines: &mut Lines, count| {
+            let Some(Shipment::Batch(body)) = lines.ship(&mint(), &scope(count)) else { panic!() };
+            let key = |line: &str| line.split('"').rev().nth(1).unwrap().to_owned();
+            body.lines().map(key).collect::<Vec<_>>()
+        };
+        let all = ["relay-count:n:t:s:5:7", "p", "relay-count:n:t:s:6:8"];
+        assert_eq!(keys(&mut lines, 5), all);
+        // In smaller requests they are the same.
+        assert!(lines.refused(None).is_none());
+        assert_eq!(keys(&mut lines, 5), all[..1]);
+        assert_eq!(lines.published(), Published { counted: 1, ..published(1, "7") });
+        assert_eq!(keys(&mut lines, 6), all[1..]);
+        assert_eq!(lines.published(), Published { counted: 1, ..published(2, "8") });
+        // By itself, too.
+        let data = "\"".repeat(BATCH_BYTES_MAX);
+        lines.push(Line { key: Key::Counted, ..line("e", &data, "9") });
+        let Some(Shipment::Event { key, .. }) = lines.ship(&mint(), &scope(7)) else { panic!() };
+        assert_eq!(key, "relay-count:n:t:s:7:9");
+    }
+
+    #[test]
     fn the_id_in_force_rides_on_the_last_event() {
         let mut lines = lines(2);
-        lines.ship();
+        ship(&mut lines);
         assert!(lines.reach(&"#9".parse().unwrap()));
-        assert_eq!(lines.published(), (2, Some("#9".parse().unwrap())));
+        assert_eq!(lines.published(), published(2, "#9"));
         assert!(!lines.reach(&"#10".parse().unwrap()));
     }
 }

@@ -261,8 +261,9 @@ impl Transfer {
 
     /// Puts the next request under way.
     fn send(&mut self) {
+        let shipment = self.lines.ship(self.keys.mint(), &self.cursor.scope);
         self.publishing =
-            self.lines.ship().map(|shipment| Box::pin(self.hub.clone().publish(shipment)) as _);
+            shipment.map(|shipment| Box::pin(self.hub.clone().publish(shipment)) as _);
     }
 
     /// Takes down what became of the request.
@@ -270,9 +271,10 @@ impl Transfer {
         self.publishing = None;
         match result {
             Ok(()) => {
-                let (count, reached) = self.lines.published();
-                self.published += count;
-                self.reach(reached)
+                let published = self.lines.published();
+                self.published += published.events;
+                self.cursor.scope.count_on(published.counted);
+                self.reach(published.reached)
             }
             Err(Refusal::Event { line, error }) => self.settle_refused(line, &error),
             Err(Refusal::Key { line, error }) => self.settle_key(line, &error),
@@ -354,7 +356,7 @@ impl Transfer {
     }
 
     fn is_behind(&self) -> bool {
-        self.cursor_file.as_ref().is_some_and(|file| *file.cursor() != self.cursor)
+        self.cursor_file.as_ref().is_some_and(|file| !file.holds(&self.cursor))
     }
 
     fn store(&mut self) -> Result<(), Stop> {

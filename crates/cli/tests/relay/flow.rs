@@ -1,7 +1,5 @@
 //! From the upstream to the hub: what is published, what waits, and where it goes on.
 
-use std::path::Path;
-
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::ChildStderr;
 
@@ -26,22 +24,26 @@ async fn events_are_published_and_then_the_cursor_is_stored() {
     exchange.send("id: #1\nevent: e\ndata: two\ndata: lines\n\nid: é\ndata: {\"a\":1}\n\n").await;
     let request = sides.hub.request().await;
     assert_eq!(request.header("x-key"), Some("down"));
+    let cursor = sides.cursor();
+    let scope = cursor["scope"].as_str().unwrap();
+    let first = r##"{"topic":"t","event":"e","data":"two\nlines","idempotency_key":"##;
+    let second = r##"{"topic":"t","data":"{\"a\":1}","idempotency_key":"##;
     assert_eq!(
-        request.text(),
-        concat!(
-            r#"{"topic":"t","event":"e","data":"two\nlines","idempotency_key":"relay:n:t:#1:0"}"#,
-            "\n",
-            r#"{"topic":"t","data":"{\"a\":1}","idempotency_key":"relay:n:t:%C3%A9:0"}"#,
-            "\n"
-        )
+        request.text().lines().collect::<Vec<_>>(),
+        [
+            format!(r##"{first}"relay-count:n:t:{scope}:0:#1"}}"##),
+            format!(r##"{second}"relay-count:n:t:{scope}:1:%C3%A9"}}"##),
+        ]
     );
-    assert!(!Path::new(&sides.cursor_path()).exists(), "nothing is acknowledged yet");
+    let nothing = serde_json::json!({ "last_event_id": "", "scope": scope, "count": 0 });
+    assert_eq!(cursor, nothing, "nothing is acknowledged yet");
     sides.hub.publish(request).await;
     let Finished { stdout, stderr, .. } = stop(child).await;
     assert_eq!(stdout, "");
     let connected = format!("Connected to {}.", sides.upstream.url("/feed"));
     assert_eq!(stderr.lines().collect::<Vec<_>>(), [connected.as_str(), "Relayed 2 events."]);
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"é\"}\n");
+    let all = serde_json::json!({ "last_event_id": "é", "scope": scope, "count": 2 });
+    assert_eq!(sides.cursor(), all);
 
     // Started again, it resumes there.
     let child = sides.start(&["--last-event-id", "first"]);
@@ -94,11 +96,9 @@ async fn what_was_published_before_a_kill_is_not_published_again() {
     sides.hub.take_until(2).await;
     // The next batch is taken, but the relay never hears of it.
     exchange.send("id: 3\ndata: three\n\n").await;
-    let request = sides.hub.request().await;
-    assert_eq!(sides.hub.apply(&request).0, 200);
-    kill(child).await;
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"2\"}\n");
-    drop((request, exchange));
+    sides.kill_unanswered(child).await;
+    assert_eq!(sides.cursor()["last_event_id"], "2");
+    drop(exchange);
 
     let child = sides.start(&[]);
     let mut exchange = sides.upstream.accept().await;
@@ -110,7 +110,7 @@ async fn what_was_published_before_a_kill_is_not_published_again() {
     assert_eq!(code, 0);
     assert_eq!(warnings(&stderr), Vec::<&str>::new());
     assert_eq!(sides.hub.data(), ["one", "two", "three", "four"]);
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"4\"}\n");
+    assert_eq!(sides.cursor()["last_event_id"], "4");
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn what_has_arrived_is_published_before_it_stops() {
     sides.hub.take().await;
     assert_eq!(soon(child.wait()).await.unwrap().code(), Some(130));
     assert_eq!(sides.hub.data(), ["1", "2"]);
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"2\"}\n");
+    assert_eq!(sides.cursor()["last_event_id"], "2");
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn what_belongs_to_the_upstreams_hub_is_not_published_but_moves_the_cursor
     let Finished { code, stderr, .. } = sides.end(child, exchange).await;
     assert_eq!(code, 0);
     assert_eq!(sides.hub.data(), ["a"]);
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"#20\"}\n");
+    assert_eq!(sides.cursor()["last_event_id"], "#20");
     let said = warnings(&stderr);
     assert!(said[0].starts_with("events after #1 were missed: the server no longer"), "{stderr}");
     assert_eq!(
@@ -219,7 +219,7 @@ async fn a_silent_stream_moves_the_cursor_too() {
     let Finished { code, stderr, .. } = finish(child).await;
     assert_eq!(code, 1);
     assert!(stderr.contains("gave up after one attempt"), "{stderr}");
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"#5\"}\n");
+    assert_eq!(sides.cursor()["last_event_id"], "#5");
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn only_events_of_the_wanted_types_are_published() {
     let Finished { stderr, .. } = sides.end(child, exchange).await;
     assert_eq!(sides.hub.data(), ["a", "b"]);
     assert_eq!(sides.hub.log[1].event.as_deref(), Some("f"));
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"4\"}\n");
+    assert_eq!(sides.cursor()["last_event_id"], "4");
     assert_eq!(warnings(&stderr), Vec::<&str>::new(), "what is left out raises no doubt");
 }
 
@@ -254,7 +254,7 @@ async fn when_the_upstream_is_gone_for_good_the_rest_is_published_first() {
         assert_eq!(ended, code, "{stderr}");
         assert!(stderr.contains("Relayed 1 event.\n"), "{stderr}");
         assert_eq!(stderr.contains("There is no event stream at"), status == 404, "{stderr}");
-        assert_eq!(sides.cursor(), "{\"last_event_id\":\"1\"}\n");
+        assert_eq!(sides.cursor()["last_event_id"], "1");
     }
 }
 
@@ -263,6 +263,7 @@ async fn wrong_arguments_are_told_apart() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("cursor");
     std::fs::write(&file, "#a-1\n").unwrap();
+    let no_file = directory.path().join("no/cursor");
     let upstream = "http://127.0.0.1:8080/events/a";
     for (args, code, said) in [
         (&["--to", "a"][..], 2, "this is a loop: what is published to a comes back"),
@@ -270,7 +271,10 @@ async fn wrong_arguments_are_told_apart() {
         (&["--to", "b", "--hub", "127.0.0.1:1"], 2, "did you mean http://127.0.0.1:1?"),
         (&["--to", "http://h/a"], 2, "the path of the URL must be that of a topic"),
         (&["--to", "b", "--on-refused", "cry"], 2, "invalid value 'cry'"),
+        (&["--to", ""], 2, "--to does not name a topic of a hub: a topic must not be empty"),
+        (&["--to", "http://h/events/a*"], 2, "a topic must not contain '*'"),
         (&["--to", "b", "--cursor-file", file.to_str().unwrap()], 1, "cannot be read: "),
+        (&["--to", "b", "--cursor-file", no_file.to_str().unwrap()], 1, "cannot be written: "),
     ] {
         let child = start(&[&["relay", upstream], args].concat());
         let Finished { code: ended, stderr, .. } = finish(child).await;

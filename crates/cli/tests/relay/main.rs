@@ -1,6 +1,7 @@
 //! `tidings relay`, as it is run: between a scripted upstream and a scripted hub, and between real
 //! ones that are killed.
 
+mod again;
 mod flow;
 #[path = "../hub/follower.rs"]
 mod follower;

@@ -23,7 +23,7 @@ async fn data_until(hub: &Hub, last: &str) -> Vec<String> {
 async fn a_hub_knows_what_comes_again_and_says_what_does_not_fit() {
     let (upstream, hub) = (Peer::start().await, Hub::start(&[]).await);
     let (url, to) = (upstream.url("/feed"), hub.url("/events/t"));
-    let relay = ["relay", &url, "--to", &to, "--name", "n", "--on-refused", "skip"];
+    let relay = ["relay", &url, "--to", &to, "--on-refused", "skip", "--trust-ids"];
     // As a line it is larger than a batch.
     let long = "\"".repeat(600_000);
     let long_event = format!("id: 2\nevent: e\ndata: {long}\n\n");

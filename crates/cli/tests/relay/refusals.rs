@@ -46,7 +46,7 @@ async fn it_stops_at_an_event_that_the_hub_refuses() {
          go on after it."
     );
     assert_eq!(sides.hub.data(), ["a", "b"]);
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"2\"}\n");
+    assert_eq!(sides.cursor()["last_event_id"], "2");
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn it_skips_what_the_hub_refuses_if_asked() {
     };
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(sides.hub.data(), ["a", "b", "c"]);
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"5\"}\n");
+    assert_eq!(sides.cursor()["last_event_id"], "5");
     let said = warnings(&stderr);
     assert_eq!(said.len(), 2);
     assert_eq!(
@@ -101,7 +101,9 @@ async fn an_event_too_large_for_a_batch_goes_by_itself() {
     sides.hub.take_until(1).await;
     let request = sides.hub.request().await;
     assert_eq!(request.line(), "POST /events/t?event=e%26f");
-    assert_eq!(request.header("idempotency-key"), Some("relay:n:t:2:0"));
+    let scope = sides.cursor()["scope"].as_str().unwrap().to_owned();
+    let key = format!("relay-count:n:t:{scope}:1:2");
+    assert_eq!(request.header("idempotency-key"), Some(key.as_str()));
     assert!(request.text() == long);
     sides.hub.answer(request, 413, "{}").await;
     let Finished { code, stderr, .. } = finish(child).await;
@@ -113,17 +115,19 @@ async fn an_event_too_large_for_a_batch_goes_by_itself() {
         ),
         "{stderr}"
     );
-    assert_eq!(sides.cursor(), "{\"last_event_id\":\"1\"}\n");
+    assert_eq!(sides.cursor()["last_event_id"], "1");
 }
 
 #[tokio::test]
 async fn a_hub_that_refuses_the_relay_ends_it() {
     let unknown =
         r#"{"detail":"there is no field \"idempotency_key\"","field":"idempotency_key","line":1}"#;
+    let topic = r#"{"detail":"line 1: topic: no","field":"topic","rule":"no","line":1}"#;
     let elsewhere = "location: http://elsewhere.example/\r\n";
     for (status, head, problem, said) in [
         (401, "", "", "(--hub-header is for the hub, --header for the upstream)."),
         (302, elsewhere, "", "the URL redirects to http://elsewhere"),
+        (422, PROBLEM, topic, "topic: no.\n"),
         (400, PROBLEM, unknown, "A relay needs a hub that takes idempotency keys."),
     ] {
         let mut sides = Sides::new().await;
@@ -133,6 +137,7 @@ async fn a_hub_that_refuses_the_relay_ends_it() {
         assert_eq!(code, 1);
         assert!(stderr.contains("error: nothing can be published to "), "{stderr}");
         assert!(stderr.contains(said), "{stderr}");
+        assert!(!stderr.contains("--on-refused"), "{stderr}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Both sides of a relay, and the relay between them.
 
+use serde_json::Value;
 use tokio::process::Child;
 
 use crate::keyed_hub::KeyedHub;
@@ -23,12 +24,9 @@ impl Sides {
         self.directory.path().join("cursor").to_str().unwrap().to_owned()
     }
 
-    pub(crate) fn cursor(&self) -> String {
-        std::fs::read_to_string(self.cursor_path()).unwrap()
-    }
-
-    pub(crate) fn forget_cursor(&self) {
-        std::fs::remove_file(self.cursor_path()).unwrap();
+    /// What is in the cursor file.
+    pub(crate) fn cursor(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.cursor_path()).unwrap()).unwrap()
     }
 
     /// Starts a relay of the name n into the topic t, with a cursor file.
@@ -45,6 +43,13 @@ impl Sides {
         exchange.open().await;
         exchange.send("retry: 0\n\n").await;
         exchange
+    }
+
+    /// Has the hub take the next request, and kills the relay before the answer.
+    pub(crate) async fn kill_unanswered(&mut self, child: Child) {
+        let request = self.hub.request().await;
+        assert_eq!(self.hub.apply(&request).0, 200);
+        kill(child).await;
     }
 
     /// Starts a relay whose upstream sends this.
