@@ -14,13 +14,12 @@
 //! filling memory, and is closed by dropping it.
 //!
 //! ```no_run
-//! use futures_util::TryStreamExt;
 //! use tidings_client::{EventSource, Update};
 //!
 //! # async fn follow() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut source = EventSource::new("https://example.com/events")?;
-//! while let Some(update) = source.try_next().await? {
-//!     if let Update::Message(message) = update {
+//! while let Some(update) = source.next().await {
+//!     if let Update::Message(message) = update? {
 //!         println!("{}: {}", message.event_type, message.data);
 //!     }
 //! }
@@ -169,6 +168,10 @@
 //! - With an origin, a [`Last-Event-ID`](Builder::preflight_last_event_id) that is long or has unsafe
 //!   bytes asks for leave with a preflight: this is proposed for Fetch, and the browsers' shared
 //!   tests hold it already.
+//! - A user name and password in the URL are sent with every request, not only when the server asks.
+//! - A source with a [hook](Builder::on_request) connects again to the URL it was given, not to where a
+//!   redirect led.
+//! - A stream that is compressed, and that the HTTP client does not decode, is refused.
 //! - Cookies are sent and kept only with a store that you bring (feature `cookies`).
 //!
 //! The guide `docs/eventsource.md` goes through the browsers' interface member by member.

@@ -331,7 +331,7 @@ async fn goes_on(builder: fn(Builder) -> Builder, stream: &str) -> bool {
 #[tokio::test]
 async fn what_counts_is_the_id_in_force() {
     let plain: fn(Builder) -> Builder = |builder| builder;
-    let resumed: fn(Builder) -> Builder = |builder| builder.last_event_id("1".parse().unwrap());
+    let resumed: fn(Builder) -> Builder = |builder| builder.last_event_id("1");
     let acknowledged: fn(Builder) -> Builder = |builder| builder.commit(Commit::Acknowledged);
     assert!(goes_on(plain, "id: 1\n\n").await, "a block may only move the id");
     assert!(goes_on(resumed, "").await, "it was there from the beginning");
