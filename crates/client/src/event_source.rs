@@ -17,10 +17,11 @@ use tidings_proto::source::{
 };
 use tidings_proto::{Event, EventId};
 use tokio::task::coop;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 use url::Url;
 
+use crate::alarm::Alarm;
 use crate::handle::Shared;
 use crate::request::Hook;
 use crate::transport::{self, Transport};
@@ -52,11 +53,7 @@ pub struct EventSource {
     hook: Option<Hook>,
     shared: Arc<Shared>,
     io: Io,
-    /// Rings at the machine's deadline or before it.
-    alarm: Option<Pin<Box<Sleep>>>,
-    /// Rings when what came while nobody polled has had its time to come through, after the deadline
-    /// that it goes with.
-    last_call: Option<(Duration, Pin<Box<Sleep>>)>,
+    alarm: Alarm,
     /// When the machine's time began.
     start: Instant,
     /// Of the attempt under way.
@@ -136,8 +133,7 @@ impl EventSource {
             hook,
             shared,
             io: Io::Idle,
-            alarm: None,
-            last_call: None,
+            alarm: Alarm::default(),
             start: Instant::now(),
             span: Span::none(),
             response: None,
@@ -219,7 +215,7 @@ impl EventSource {
         self.source.close();
         self.shared.set_ready_state(ReadyState::Closed);
         self.io = Io::Idle;
-        self.alarm = None;
+        self.alarm = Alarm::default();
         self.is_done = true;
     }
 
@@ -356,44 +352,10 @@ impl EventSource {
                 }
                 Io::Idle | Io::Refused(_) => {}
             }
-            ready!(self.poll_alarm(context));
+            let (deadline, is_busy) = (self.source.poll_deadline(), !matches!(self.io, Io::Idle));
+            ready!(self.alarm.poll(context, self.start, deadline, is_busy));
+            self.source.handle_timeout(self.now());
         }
-    }
-
-    /// Wakes the machine at its deadline.
-    fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.source.poll_deadline() else {
-            self.alarm = None;
-            return Poll::Pending;
-        };
-        let now = self.now();
-        if deadline <= now {
-            if !matches!(self.io, Io::Idle) {
-                // The silence may be that of a thread which was too busy to read its sockets.
-                let (_, last_call) = match &mut self.last_call {
-                    Some(last_call) if last_call.0 == deadline => last_call,
-                    _ => self.last_call.insert((deadline, Box::pin(sleep(LAST_CALL)))),
-                };
-                ready!(last_call.as_mut().poll(context));
-            }
-            self.alarm = None;
-            self.source.handle_timeout(now);
-            return Poll::Ready(());
-        }
-        let Some(deadline) = self.start.checked_add(deadline) else {
-            // It is past the end of the clock.
-            self.alarm = None;
-            return Poll::Pending;
-        };
-        // A deadline that was put off while the alarm was set is looked at when it rings: each piece
-        // of the stream puts it off, and to set it anew each time would cost more than the piece.
-        let alarm = match &mut self.alarm {
-            Some(alarm) if alarm.deadline() <= deadline => alarm,
-            _ => self.alarm.insert(Box::pin(sleep_until(deadline))),
-        };
-        ready!(alarm.as_mut().poll(context));
-        self.alarm = None;
-        Poll::Ready(())
     }
 
     /// Asks the hook, if there is one, what the attempt is to send.
@@ -684,10 +646,6 @@ impl fmt::Debug for EventSource {
             .finish_non_exhaustive()
     }
 }
-
-/// How long an idle timeout that has struck waits for what is in the sockets. A runtime reads them all
-/// in far less.
-const LAST_CALL: Duration = Duration::from_millis(50);
 
 /// The URL without what may be a secret: user name, password and query.
 pub(crate) fn public(url: &Url) -> String {

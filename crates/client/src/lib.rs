@@ -179,6 +179,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod alarm;
 mod answer;
 #[cfg(feature = "blocking")]
 pub mod blocking;
