@@ -86,8 +86,8 @@ enum Io {
     Reading {
         body: reqwest::Body,
         chunk: Bytes,
-        /// When the chunk came: one look at the clock for all its events.
-        at: Duration,
+        /// When the chunk came, if anybody had to know: one look at the clock for all its events.
+        at: Option<Duration>,
     },
     /// Closed for good, and about to say so.
     Refused(BoxFuture<'static, Vec<u8>>),
@@ -257,16 +257,20 @@ impl EventSource {
         self.start.elapsed()
     }
 
+    /// Whether there is a chunk in hand.
+    #[inline(always)]
+    fn has_bytes(&self) -> bool {
+        matches!(&self.io, Io::Reading { chunk, .. } if chunk.has_remaining())
+    }
+
     /// The next message of the chunk in hand, if that is what comes next: the short way of most
     /// updates, without which the bench of clients counts a quarter more for an event.
     #[inline(always)]
     fn next_message(&mut self) -> Option<Message> {
         let Io::Reading { chunk, at, .. } = &mut self.io else { return None };
-        if !chunk.has_remaining() {
-            return None;
-        }
         let mut rest = &chunk[..];
-        let event = self.source.handle_message_bytes(*at, &mut rest);
+        let now = || *at.get_or_insert_with(|| self.start.elapsed());
+        let event = self.source.handle_message_bytes(now, &mut rest);
         let taken = chunk.len() - rest.len();
         chunk.advance(taken);
         event.map(|event| self.message(event))
@@ -334,17 +338,16 @@ impl EventSource {
                 }
                 Io::Reading { body, chunk, at } => {
                     if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
-                        let now = self.start.elapsed();
                         match frame {
                             Some(Ok(frame)) => {
                                 *chunk = frame.into_data().unwrap_or_default();
-                                *at = now;
+                                *at = None;
                                 return Poll::Ready(Step::Bytes);
                             }
-                            Some(Err(error)) => self.handle_error(now, error),
+                            Some(Err(error)) => self.handle_error(self.now(), error),
                             None => {
                                 self.io = Io::Idle;
-                                self.source.handle_end(now);
+                                self.source.handle_end(self.now());
                             }
                         }
                         continue;
@@ -456,7 +459,7 @@ impl EventSource {
             ReadyState::Open => {
                 self.origin = response.url().origin().ascii_serialization().into();
                 let body = http::Response::from(response).into_body();
-                self.io = Io::Reading { body, chunk: Bytes::new(), at: now };
+                self.io = Io::Reading { body, chunk: Bytes::new(), at: None };
             }
             // It may say what to do.
             ReadyState::Closed => {
@@ -589,23 +592,23 @@ impl Stream for EventSource {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Update, Error>>> {
-        // What waits in a chunk is always ready: as with tokio's own sockets, other tasks have their turn
-        // in between.
-        let turn = ready!(coop::poll_proceed(context));
         loop {
             self.follow_wishes();
             if self.is_done {
                 return Poll::Ready(None);
             }
-            if let Some(message) = self.next_message() {
-                turn.made_progress();
-                self.shared.listeners.dispatch(Dispatch::Message(&message));
-                return Poll::Ready(Some(Ok(Update::Message(message))));
+            if self.has_bytes() {
+                // What waits in a chunk is always ready: as with tokio's own sockets, other tasks have
+                // their turn in between.
+                ready!(coop::poll_proceed(context)).made_progress();
+                if let Some(message) = self.next_message() {
+                    self.shared.listeners.dispatch(Dispatch::Message(&message));
+                    return Poll::Ready(Some(Ok(Update::Message(message))));
+                }
             }
             match self.poll_step(context) {
                 Poll::Ready(Step::Bytes) => {}
                 Poll::Ready(Step::Item(item)) => {
-                    turn.made_progress();
                     self.is_done = item.is_err();
                     self.dispatch(&item);
                     return Poll::Ready(Some(item));

@@ -376,14 +376,19 @@ impl Source {
     /// completes nothing, or if the source is not open. So a source that is closed after an event
     /// puts out none of those behind it in the chunk, and a slow receiver holds up the bytes.
     pub fn handle_bytes(&mut self, now: Duration, chunk: &mut &[u8]) {
-        let message = self.handle_message_bytes(now, chunk);
+        let message = self.handle_message_bytes(|| now, chunk);
         self.outputs.extend(message.map(Output::Message));
     }
 
     /// As [`Source::handle_bytes`], but a message is returned at once instead of being put out: the
-    /// short way of what a source mostly does, for a driver to which its price matters.
+    /// short way of what a source mostly does, for a driver to which its price matters. It looks at the
+    /// time only where it counts.
     #[inline]
-    pub fn handle_message_bytes(&mut self, now: Duration, chunk: &mut &[u8]) -> Option<Event> {
+    pub fn handle_message_bytes(
+        &mut self,
+        mut now: impl FnMut() -> Duration,
+        chunk: &mut &[u8],
+    ) -> Option<Event> {
         if self.has_output() {
             return None;
         }
@@ -391,8 +396,8 @@ impl Source {
             *chunk = &[];
             return None;
         };
-        if !chunk.is_empty() {
-            self.heard = now;
+        if self.config.idle_timeout.is_some() && !chunk.is_empty() {
+            self.heard = now();
         }
         match self.decoder.poll_owned_item(chunk) {
             Ok(Some(OwnedItem::Event(event))) => {
@@ -404,7 +409,7 @@ impl Source {
                 Some(event)
             }
             other => {
-                self.handle_other_item(now, chunk, other);
+                self.handle_other_item(&mut now, chunk, other);
                 None
             }
         }
@@ -413,7 +418,7 @@ impl Source {
     /// Does with what is no event what it says.
     fn handle_other_item(
         &mut self,
-        now: Duration,
+        now: &mut dyn FnMut() -> Duration,
         chunk: &mut &[u8],
         item: Result<Option<OwnedItem>, DecodeError>,
     ) {
@@ -434,7 +439,7 @@ impl Source {
             Ok(_) => {}
             Err(error) => {
                 *chunk = &[];
-                self.disconnect(now, Cause::Limit(error));
+                self.disconnect(now(), Cause::Limit(error));
             }
         }
     }
