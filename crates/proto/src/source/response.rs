@@ -69,7 +69,7 @@ impl<'a> ResponseHead<'a> {
             return Err(Cause::ContentType { content_type: content_type.map(text) });
         }
         match self.header("content-encoding") {
-            Some(encoding) if !encoding.trim_ascii().eq_ignore_ascii_case(b"identity") => {
+            Some(encoding) if is_compressed(&encoding) => {
                 Err(Cause::ContentEncoding { encoding: text(encoding) })
             }
             _ => Ok(()),
@@ -94,4 +94,14 @@ impl<'a> ResponseHead<'a> {
     pub(super) const fn is_redirect(&self) -> bool {
         matches!(self.status, 301 | 302 | 303 | 307 | 308) && self.location.is_some()
     }
+}
+
+/// Whether a `Content-Encoding` names a compression. Browsers pass over what they do not know, and so
+/// does this.
+fn is_compressed(encoding: &[u8]) -> bool {
+    encoding.split(|byte| *byte == b',').any(|coding| {
+        [&b"gzip"[..], b"x-gzip", b"compress", b"x-compress", b"deflate", b"br", b"zstd"]
+            .iter()
+            .any(|known| coding.trim_ascii().eq_ignore_ascii_case(known))
+    })
 }

@@ -61,9 +61,14 @@ fn only_200_with_an_event_stream_opens() {
 
 #[test]
 fn a_stream_that_is_still_compressed_is_refused() {
-    for (encoding, opens) in
-        [("identity", true), ("Identity ", true), ("gzip", false), ("br", false)]
-    {
+    for (encoding, opens) in [
+        ("identity", true),
+        ("Identity ", true),
+        ("x-none", true),
+        ("gzip", false),
+        ("identity, GZIP", false),
+        ("br", false),
+    ] {
         let mut play = Play::new(Config::resilient());
         play.request();
         let outputs =
