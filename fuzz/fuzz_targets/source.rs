@@ -269,7 +269,8 @@ impl Driver {
     }
 
     fn response(&mut self, input: &mut Input<'_>) {
-        let status = input.pick(&[200, 200, 204, 301, 302, 303, 307, 308, 404, 429, 503, 0, 999]);
+        let status =
+            input.pick(&[200, 200, 204, 301, 302, 303, 307, 308, 404, 429, 503, 0, 999, 401]);
         let mut headers: Vec<(&str, &[u8])> = Vec::new();
         let mask = input.byte();
         if mask & 1 == 0 {
@@ -295,7 +296,8 @@ impl Driver {
             headers.push(("content-type", input.bytes()));
         }
         let mut head = ResponseHead::new(status, &headers);
-        if mask & 128 != 0 {
+        let says_when = mask & 128 != 0;
+        if says_when {
             head = head.with_retry_after(Duration::from_secs(u64::from(input.byte())));
         }
         head = match input.byte() % 4 {
@@ -305,10 +307,10 @@ impl Driver {
         };
         let requested = self.requested.take();
         if let Some(request) = &requested
-            && keeps_method(status, &request.method)
+            && (keeps_method(status, &request.method) || refuses_unseen(status, says_when))
             && self.sent.acts_first
         {
-            // It is to be sent elsewhere: this server has not acted.
+            // It is to be sent elsewhere, or at another time: this server has not acted.
             self.sent.may_have_acted = false;
         }
         self.source.handle_response(self.now, head);
@@ -458,6 +460,11 @@ fn is_sendable(id: &str) -> bool {
 
 fn is_safe(method: &str) -> bool {
     ["GET", "HEAD", "OPTIONS", "TRACE"].contains(&method)
+}
+
+/// Whether a server that answers so has done nothing with the request.
+fn refuses_unseen(status: u16, says_when: bool) -> bool {
+    matches!(status, 401 | 429) || status == 503 && says_when
 }
 
 /// Whether a redirect with this status asks for the same again, elsewhere.
