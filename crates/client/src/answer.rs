@@ -11,7 +11,7 @@ use tidings_proto::{Event, EventId, EventName};
 use crate::Received;
 #[cfg(feature = "json")]
 use crate::error_member::error_text;
-use crate::excerpt::excerpt;
+use crate::excerpt::{SAID_CHARS_MAX, excerpt};
 use crate::received::sealed::{Fields, Part};
 
 pin_project! {
@@ -303,7 +303,7 @@ pub enum AnswerError<E> {
     },
     /// The server sent an event that reports an error: of a type that [`Answer::error_event`] names,
     /// or with a member that `Answer::error_member` names. It says whose fault it is.
-    #[error("the server reported an error in the stream: {}", excerpt(.text, TEXT_CHARS_MAX))]
+    #[error("the server reported an error in the stream: {}", excerpt(.text, SAID_CHARS_MAX))]
     Reported {
         /// The type of the event.
         event_type: EventName,
@@ -335,6 +335,3 @@ pub enum AnswerError<E> {
         excerpt: String,
     },
 }
-
-/// Enough for what a server has to say.
-const TEXT_CHARS_MAX: usize = 300;

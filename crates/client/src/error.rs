@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidings_proto::source::{Cause, Fault};
 
-use crate::excerpt::excerpt;
+use crate::excerpt::said;
 use crate::update::reason;
 
 /// Why a source is closed for good. Its stream ends after it.
@@ -101,17 +101,6 @@ impl Error {
         }
     }
 }
-
-/// What the server said, as it goes on after the cause.
-fn said(body: &str) -> String {
-    match excerpt(body.trim(), BODY_CHARS_MAX) {
-        body if body.is_empty() => body,
-        body => format!(": {body}"),
-    }
-}
-
-/// Enough for what a server has to say, too little to fill a log with the page of a proxy.
-const BODY_CHARS_MAX: usize = 300;
 
 fn attempts(retries: u32) -> String {
     match retries {

@@ -15,6 +15,18 @@ pub(crate) fn excerpt(text: &str, chars_max: usize) -> String {
     excerpt
 }
 
+/// The beginning of what a server said with its refusal, as it goes on after the cause; nothing, if it
+/// said nothing.
+pub(crate) fn said(body: &str) -> String {
+    match excerpt(body.trim(), SAID_CHARS_MAX) {
+        body if body.is_empty() => body,
+        body => format!(": {body}"),
+    }
+}
+
+/// Enough for what a server has to say, too little to fill a log with the page of a proxy.
+pub(crate) const SAID_CHARS_MAX: usize = 300;
+
 #[cfg(test)]
 mod tests {
     use super::*;

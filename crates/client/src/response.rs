@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use reqwest::Response;
 use tidings_proto::source::{Cause, Profile, ResponseHead};
 
-use crate::excerpt::excerpt;
+use crate::excerpt::said;
 use crate::{EventStream, NetworkError, transport};
 
 /// The bytes of a response, as [`EventStream::from_response`] reads them.
@@ -59,7 +59,7 @@ impl EventStream<ResponseBytes> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// What is wrong: [`Cause::Status`] or [`Cause::ContentType`].
+    /// What is wrong: [`Cause::Status`], [`Cause::ContentType`] or [`Cause::ContentEncoding`].
     pub cause: Cause,
     /// The body: at most its first 16 KiB, of what came within 2 seconds. What is not UTF-8 is
     /// replaced. Empty if there was none.
@@ -72,7 +72,7 @@ impl Refusal {
     pub const fn status(&self) -> u16 {
         match self.cause {
             Cause::Status { status, .. } => status,
-            // The type is looked at only in a response of this status.
+            // Type and coding are looked at only in a response of this status.
             _ => 200,
         }
     }
@@ -88,15 +88,8 @@ impl Refusal {
 /// The cause, and the beginning of the body.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.cause.fmt(f)?;
-        match excerpt(self.body.trim(), BODY_CHARS_MAX) {
-            body if body.is_empty() => Ok(()),
-            body => write!(f, ": {body}"),
-        }
+        write!(f, "{}{}", self.cause, said(&self.body))
     }
 }
 
 impl std::error::Error for Refusal {}
-
-/// Enough for what a server has to say, too little to fill a log with the page of a proxy.
-const BODY_CHARS_MAX: usize = 300;
