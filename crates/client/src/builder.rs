@@ -16,10 +16,10 @@ use tidings_proto::reconnect::Policy;
 use tidings_proto::source::{Commit, Config, Cors, Profile, ReconnectUrl};
 use url::Url;
 
-use crate::event_source::public;
 use crate::http_client::default_client;
 use crate::request::Hook;
 use crate::transport::Transport;
+use crate::transport::public;
 use crate::{Attempt, EventSource, HookError, Request, ResumeToken};
 
 /// Sets up an [`EventSource`].

@@ -24,7 +24,7 @@ use url::Url;
 use crate::alarm::Alarm;
 use crate::handle::Shared;
 use crate::request::Hook;
-use crate::transport::{self, Transport};
+use crate::transport::{self, Transport, public};
 use crate::{
     Attempt, BuildError, Builder, Disconnection, Dispatch, Error, Handle, HookError, HookFailure,
     Message, NetworkError, Origin, Previous, ReadyState, Receipt, Request, Response, ResumeToken,
@@ -556,10 +556,10 @@ impl EventSource {
         if !wishes.take_new() {
             return;
         }
-        if let Some((number, id)) = wishes.take_acknowledged() {
-            self.source.acknowledge(number, &id);
-        }
         let (is_closed, is_reconnect) = (wishes.is_closed(), wishes.take_reconnect());
+        if let Some(receipt) = wishes.take_acknowledged() {
+            self.acknowledge(receipt);
+        }
         if is_closed {
             self.close();
         } else if is_reconnect {
@@ -648,9 +648,4 @@ impl fmt::Debug for EventSource {
             .field("last_event_id", self.last_event_id())
             .finish_non_exhaustive()
     }
-}
-
-/// The URL without what may be a secret: user name, password and query.
-pub(crate) fn public(url: &Url) -> String {
-    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::task::AtomicWaker;
-use tidings_proto::EventId;
 use tidings_proto::source::ReadyState;
 use url::Url;
 
-use crate::event_source::public;
 use crate::listeners::{ERROR, Listeners, MESSAGE, OPEN};
+use crate::transport::public;
 use crate::{Dispatch, ListenerId, ListenerOptions, Message, Receipt};
 
 /// A handle on an [`EventSource`](crate::EventSource), for listeners and for other tasks: it closes
@@ -37,7 +36,7 @@ pub(crate) struct Wishes {
     are_new: AtomicBool,
     close: AtomicBool,
     reconnect: AtomicBool,
-    acknowledged: Mutex<Option<(u64, EventId)>>,
+    acknowledged: Mutex<Option<Receipt>>,
     /// The task that polls the source.
     waker: AtomicWaker,
 }
@@ -101,7 +100,7 @@ impl Wishes {
         self.reconnect.swap(false, Ordering::Relaxed)
     }
 
-    pub(crate) fn take_acknowledged(&self) -> Option<(u64, EventId)> {
+    pub(crate) fn take_acknowledged(&self) -> Option<Receipt> {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -160,13 +159,13 @@ impl Handle {
     /// [`Receipt`]. See [`Commit::Acknowledged`](crate::Commit::Acknowledged). It counts as soon as
     /// the source is polled.
     pub fn acknowledge(&self, message: impl Into<Receipt>) {
-        let Receipt { number, last_event_id } = message.into();
+        let receipt = message.into();
         let wishes = &self.shared.wishes;
         {
             let mut acknowledged =
                 wishes.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
-            if acknowledged.as_ref().is_none_or(|(earlier, _)| *earlier < number) {
-                *acknowledged = Some((number, last_event_id));
+            if acknowledged.as_ref().is_none_or(|earlier| earlier.number < receipt.number) {
+                *acknowledged = Some(receipt);
             }
         }
         wishes.tell();

@@ -10,7 +10,7 @@ use tidings_proto::EventId;
 use tidings_proto::source::Cause;
 use url::Url;
 
-use crate::event_source::public;
+use crate::transport::public;
 use crate::{NetworkError, Response};
 
 /// The request of an attempt to connect.

@@ -95,6 +95,11 @@ fn url(request: &source::Request) -> Url {
     url
 }
 
+/// The URL without what may be a secret: user name, password and query.
+pub(crate) fn public(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
 /// The URL as the machine looks at it.
 pub(crate) fn target(url: &Url) -> Target {
     let mut target = Target::new(url.as_str(), url.origin().ascii_serialization());
