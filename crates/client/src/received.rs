@@ -7,8 +7,8 @@ use crate::{Message, Update};
 /// What an [`Answer`](crate::Answer) is made of: the [`Event`]s of one response, or the [`Update`]s of
 /// a source that reconnects, which also tell when the connection is lost. No other type has it.
 ///
-/// [`Message`]s have it not: they do not tell whether two of them belong to one answer. Begin with
-/// [`Messages::answer`](crate::Messages::answer).
+/// A [`Message`] alone does not tell whether it belongs to the same answer as the one before: begin
+/// with [`Messages::answer`](crate::Messages::answer).
 #[diagnostic::on_unimplemented(
     message = "an answer is made of `Event`s or `Update`s, not of `{Self}`",
     note = "a `Message` does not tell when the connection is lost: begin with `Messages::answer`"

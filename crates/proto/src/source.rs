@@ -112,8 +112,6 @@ pub struct Source {
     heard: Duration,
     /// How many messages were put out.
     messages: u64,
-    /// The reconnection time that the stream has set.
-    retry: Option<Duration>,
     /// How many of them are done with.
     acknowledged: u64,
     /// How many came before the attempt under way.
@@ -121,6 +119,8 @@ pub struct Source {
     /// Whether the last event id is that of a message of an earlier connection, acknowledged since
     /// the attempt under way began: it has asked for what comes after an earlier id.
     is_ahead_of_stream: bool,
+    /// The reconnection time that the stream has set.
+    retry: Option<Duration>,
     /// Why a connection was lost whose call may not be replayed, until another call has opened one.
     unreplayed: Option<Cause>,
     /// Whether the last response was 401, and the caller was asked for another call.

@@ -148,6 +148,7 @@ fn a_consumer_that_was_busy_finds_what_came_meanwhile() {
     let (mut exchange, _peer) = runtime.block_on(opening).unwrap();
     for number in ["2", "3"] {
         runtime.block_on(exchange.send(format!("data: {number}\n\n")));
+        // What is tested is that this much time passes while nobody looks.
         std::thread::sleep(2 * idle_timeout);
         let update = source.next().unwrap().unwrap();
         assert!(
