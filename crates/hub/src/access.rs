@@ -11,6 +11,7 @@ use tidings_server::matcher::Filter;
 
 use crate::{
     config::{Config, CorsOrigin},
+    demo::Neighbours,
     problem::{Kind, Problem},
 };
 
@@ -22,6 +23,7 @@ pub(crate) struct Access {
     public_origin: Option<String>,
     any_origin: bool,
     origins: Vec<String>,
+    neighbours: Option<Neighbours>,
     told: Told,
 }
 
@@ -37,7 +39,8 @@ pub(crate) enum Visitor {
 }
 
 impl Access {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// `neighbours` are let in at the demos, if these run.
+    pub(crate) fn new(config: &Config, neighbours: Option<Neighbours>) -> Self {
         let exact = config.cors_origins.iter().filter_map(|origin| match origin {
             CorsOrigin::Exact(origin) => Some(origin.clone()),
             CorsOrigin::Any => None,
@@ -49,6 +52,7 @@ impl Access {
             public_origin: public_url.map(|url| url.origin().ascii_serialization()),
             any_origin: config.cors_origins.contains(&CorsOrigin::Any),
             origins: exact.collect(),
+            neighbours,
             told: Told::default(),
         }
     }
@@ -71,7 +75,7 @@ impl Access {
                 Err(self.foreign_origin("another site", &authority))
             }
             (None, _) => Ok(Visitor::Own),
-            (Some(origin), None) => self.visitor(origin, &authority),
+            (Some(origin), None) => self.visitor(origin, &authority, parts.uri.path()),
             (Some(_), Some(_)) => {
                 Err(Problem::new(Kind::Malformed, "there must be one Origin header").of("Origin"))
             }
@@ -84,13 +88,21 @@ impl Access {
             || self.public_host.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(host))
     }
 
-    fn visitor(&self, origin: &HeaderValue, authority: &Authority) -> Result<Visitor, Problem> {
+    fn visitor(
+        &self,
+        origin: &HeaderValue,
+        authority: &Authority,
+        path: &str,
+    ) -> Result<Visitor, Problem> {
         let text = origin.to_str().unwrap_or_default();
         if self.public_origin.as_deref() == Some(text) || is_same(text, authority) {
             return Ok(Visitor::Own);
         }
         if self.origins.iter().any(|listed| listed == text) {
             return Ok(Visitor::Listed(origin.clone()));
+        }
+        if let Some(visitor) = self.neighbours.and_then(|hub| hub.visitor(origin, path)) {
+            return Ok(visitor);
         }
         // A document without an origin of its own may be anybody's, a local file or a sandbox.
         if self.any_origin && text != "null" {
@@ -147,7 +159,7 @@ impl Told {
 
 /// The host that the request is for: the target's if it names one, and the `Host` header's;
 /// never two different ones.
-fn authority(parts: &Parts) -> Result<Authority, Problem> {
+pub(crate) fn authority(parts: &Parts) -> Result<Authority, Problem> {
     let malformed = |detail: &str| Problem::new(Kind::Malformed, detail).of("Host");
     let mut headers = parts.headers.get_all(header::HOST).iter();
     let named = match (headers.next(), headers.next()) {
@@ -170,7 +182,7 @@ fn authority(parts: &Parts) -> Result<Authority, Problem> {
     Ok(authority)
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
         || host
@@ -219,7 +231,7 @@ mod tests {
     use super::*;
 
     fn access(config: Config) -> Access {
-        Access::new(&config)
+        Access::new(&config, None)
     }
 
     fn check(access: &Access, target: &str, headers: &[(&str, &str)]) -> Result<Visitor, Kind> {

@@ -1,12 +1,12 @@
 //! What all requests share.
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
 use tidings_server::{fanout::Fanout, log::SharedLog};
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
-use crate::{access::Access, config::Config, metrics::Metrics, under_way::UnderWay};
+use crate::{access::Access, config::Config, demo::Demo, metrics::Metrics, under_way::UnderWay};
 
 /// A handle on what all requests share.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) fanout: Fanout,
     pub(crate) metrics: Metrics,
     pub(crate) access: Access,
+    /// The demos, if they run.
+    pub(crate) demo: Option<Demo>,
     /// What URL Patterns are resolved against.
     pub(crate) base: Url,
     /// A permit for each byte of the publishes under way.
@@ -31,14 +33,23 @@ pub(crate) struct Shared {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Config, log: SharedLog, fanout: Fanout, base: Url) -> Self {
+    /// `address` is the one that is listened on, with its actual port.
+    pub(crate) fn new(
+        config: Config,
+        log: SharedLog,
+        fanout: Fanout,
+        base: Url,
+        address: SocketAddr,
+    ) -> Self {
+        let demo = Demo::new(&config, address);
         Self(Arc::new(Shared {
             metrics: Metrics::new(&log, &fanout),
-            access: Access::new(&config),
+            access: Access::new(&config, demo.as_ref().map(Demo::neighbours)),
             publishing: Arc::new(Semaphore::new(config.limits.publishing_bytes_max)),
             under_way: UnderWay::default(),
             streams: Arc::new(Semaphore::new(config.limits.subscribers_max)),
             leaving: watch::Sender::new(false),
+            demo,
             config,
             log,
             fanout,

@@ -21,6 +21,7 @@ mod api;
 pub mod config;
 mod conn;
 mod cors;
+mod demo;
 pub mod disk;
 mod held;
 mod hub;

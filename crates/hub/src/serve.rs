@@ -27,7 +27,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{api, config::Config, conn, hub::Hub, supervisor};
+use crate::{api, config::Config, conn, demo, hub::Hub, supervisor};
 
 /// A hub that is bound to its address.
 pub struct Server {
@@ -73,7 +73,7 @@ impl Server {
         let base = config.public_url.clone().unwrap_or_else(|| url_of(address));
         let tail = FanoutConfig { tail_bytes_max: config.tail_bytes_max, ..Default::default() };
         let fanout = Fanout::start(log.clone(), tail);
-        Ok(Self { listener, address, hub: Hub::new(config, log, fanout, base) })
+        Ok(Self { listener, address, hub: Hub::new(config, log, fanout, base, address) })
     }
 
     /// The address that is listened on, with its actual port.
@@ -92,6 +92,7 @@ impl Server {
     pub async fn run(self, leave: impl Future<Output = ()>) {
         let Self { listener, hub, .. } = self;
         let supervisor = tokio::spawn(supervisor::run(hub.log.clone()));
+        let demos = tokio::spawn(demo::run(hub.clone()));
         let mut connections = JoinSet::new();
         tokio::select! {
             () = leave => {}
@@ -99,6 +100,7 @@ impl Server {
         }
         drop(listener);
         hub.leaving.send_replace(true);
+        demos.abort();
         drain(&hub, connections).await;
         supervisor.abort();
     }

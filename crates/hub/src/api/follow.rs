@@ -53,7 +53,7 @@ pub(super) async fn follow(
 
 /// Tells a follower to come back later: on an event stream by `retry:` and a close, for an
 /// `EventSource` gives up for good on any status but 200.
-pub(super) fn come_back(hub: &Hub, headers: &HeaderMap, kind: Kind, detail: &str) -> Response {
+pub(crate) fn come_back(hub: &Hub, headers: &HeaderMap, kind: Kind, detail: &str) -> Response {
     match accept::format(headers) {
         Ok(Format::EventStream) => {
             let body = frame::refusal(jittered(hub.config.retry));

@@ -12,6 +12,8 @@ mod status;
 mod topics;
 mod web;
 
+pub(crate) use self::{follow::come_back, web::page};
+
 use axum::{
     Router,
     extract::Request,
@@ -24,7 +26,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     access::{Grant, Visitor},
-    cors,
+    cors, demo,
     hub::Hub,
     problem::{Kind, Problem},
 };
@@ -44,6 +46,7 @@ pub(crate) fn router(hub: Hub) -> Router {
         .route("/", get(web::index))
         .route("/assets/app.js", get(web::script))
         .route("/assets/style.css", get(web::style));
+    router = demo::routes(router, &hub);
     if hub.config.metrics {
         router = router.route("/metrics", get(status::metrics));
     }
@@ -84,10 +87,10 @@ pub(crate) async fn answer(hub: &Hub, router: Router, request: Request, crowded:
 /// The answer to a request on a connection that is one too many.
 fn turn_away(hub: &Hub, parts: &Parts) -> Response {
     let path = parts.uri.path();
-    let follows =
-        parts.method == Method::GET && (path == "/events" || path.starts_with("/events/"));
+    let is_stream =
+        path == "/events" || ["/events/", "/demo/"].iter().any(|own| path.starts_with(own));
     let detail = "too many connections are open";
-    if follows {
+    if parts.method == Method::GET && is_stream {
         return follow::come_back(hub, &parts.headers, Kind::Crowded, detail);
     }
     Problem::new(Kind::Crowded, detail).retry_after(hub.config.retry).into_response()
@@ -116,6 +119,9 @@ fn allowed(refusal: Response) -> Response {
 async fn not_found(parts: Parts) -> Problem {
     let path = parts.uri.path();
     let detail = match path.trim_start_matches('/') {
+        rest if rest.starts_with("demo/") => {
+            "the demos have no such part, or are off (option --no-demo)".to_owned()
+        }
         "metrics" => "metrics are switched off (option --metrics)".to_owned(),
         rest => format!("there is nothing at {path}; a topic's events are at /events/{rest}"),
     };
@@ -144,7 +150,7 @@ fn content_type(headers: &HeaderMap) -> String {
     essence.trim().to_ascii_lowercase()
 }
 
-fn json(body: &impl Serialize) -> Response {
+pub(crate) fn json(body: &impl Serialize) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (headers, serde_json::to_string(body).unwrap_or_default()).into_response()
 }

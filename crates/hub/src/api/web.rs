@@ -20,7 +20,7 @@ pub(super) async fn style() -> Response {
     page("text/css; charset=utf-8", include_str!("../../../../web/style.css"))
 }
 
-fn page(content_type: &'static str, text: &'static str) -> Response {
+pub(crate) fn page(content_type: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, "no-cache"),

@@ -58,6 +58,9 @@ pub struct Config {
     pub insecure_open: bool,
     /// Whether `/metrics` is served. Default true.
     pub metrics: bool,
+    /// Whether the demos run, at `/demos` and on topics below `demo/`. Default: if the address is a
+    /// loopback one.
+    pub demo: bool,
     /// How the program writes its log. Default text.
     pub log_format: LogFormat,
 }
@@ -169,6 +172,7 @@ impl Default for Config {
             public_url: None,
             insecure_open: false,
             metrics: true,
+            demo: true,
             log_format: LogFormat::Text,
         }
     }
@@ -261,6 +265,7 @@ impl TryFrom<Options> for Config {
             public_url: options.public_url,
             insecure_open,
             metrics: options.metrics.unwrap_or(default.metrics),
+            demo: !options.no_demo.unwrap_or(!listen.ip().is_loopback()),
             log_format: options.log_format.unwrap_or(default.log_format),
         })
     }

@@ -133,6 +133,14 @@ options! {
           default_missing_value = "true")]
     metrics: bool,
 
+    /// Leave out the demos: the page /demos, and what it publishes on topics below demo/. They run
+    /// by default if only this machine can reach the hub; elsewhere --no-demo=false switches them
+    /// on.
+    #[arg(long, value_name = "BOOL", hide_possible_values = true,
+          num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    no_demo: bool,
+
     /// Refuse topics and patterns that are longer than this, in bytes [default: 512].
     #[arg(long, value_name = "SIZE", value_parser = size(1..=512))]
     topic_bytes_max: usize,

@@ -1,0 +1,80 @@
+//! The clock and the heartbeat: events that the hub itself publishes, once a second.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tidings_proto::event::EventName;
+use tidings_server::{log::Batch, record::NewRecord, topic::Topic};
+use tokio::time::{Instant, sleep};
+
+use super::Demo;
+use crate::hub::Hub;
+
+const CLOCK: &str = "demo/clock";
+const HEARTBEAT: &str = "demo/heartbeat";
+/// How long a pause of the heartbeat lasts: long enough to be noticed, and to see it end.
+pub(super) const PAUSE: Duration = Duration::from_secs(6);
+
+/// Publishes the clock and the heartbeat while somebody follows them, until the task is aborted.
+pub(crate) async fn run(hub: Hub) {
+    let Some(demo) = &hub.demo else { return };
+    let topic = |name| Topic::new(name).expect("a demo's topic is one");
+    let (clock, heartbeat) = (topic(CLOCK), topic(HEARTBEAT));
+    let beat = EventName::new("heartbeat").expect("an event type");
+    loop {
+        // On the second, as a clock should be.
+        sleep(until_next_second(SystemTime::now())).await;
+        let mut records = Vec::new();
+        if hub.fanout.topic_subscribers(&clock) > 0 {
+            let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+            records.push(NewRecord::new(clock.clone(), time));
+        }
+        if hub.fanout.topic_subscribers(&heartbeat) > 0 && !demo.is_silent() {
+            let event = Some(beat.clone());
+            records.push(NewRecord { event, ..NewRecord::new(heartbeat.clone(), "beat") });
+        }
+        if records.is_empty() {
+            continue;
+        }
+        // A clock that cannot be told is late; the next second has a newer time.
+        if let Err(error) = hub.log.append(Batch::new(records)).await {
+            tracing::debug!(%error, "the demos' clock was not published");
+        }
+    }
+}
+
+impl Demo {
+    fn is_silent(&self) -> bool {
+        self.heartbeat.0.lock().is_some_and(|end| Instant::now() < end)
+    }
+}
+
+/// Until when the heartbeat pauses.
+#[derive(Debug, Default)]
+pub(super) struct Pause(Mutex<Option<Instant>>);
+
+impl Pause {
+    pub(super) fn begin(&self) {
+        *self.0.lock() = Some(Instant::now() + PAUSE);
+    }
+}
+
+// A little past the second, so that the clock never shows the last one.
+fn until_next_second(now: SystemTime) -> Duration {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let past = Duration::from_nanos(u64::from(since.subsec_nanos()));
+    Duration::from_millis(1_005) - past
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_second_is_never_far_and_never_passed_over() {
+        for (nanos, ms) in [(0, 1_005), (500_000_000, 505), (999_999_999, 5)] {
+            let now = UNIX_EPOCH + Duration::new(7, nanos);
+            assert_eq!(until_next_second(now).as_millis(), ms);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+// Brings the page to life. The clock runs by itself, the others when they are started.
+import { clockCard, counterCard, heartbeatCard, listCard, talkCard } from "./stages.js";
+import { chatCard, feedCard, visitorCard } from "./stages-more.js";
+
+const facts = fetch("/demo").then((response) => response.json()).catch(() => ({ neighbour: null }));
+
+const cards = [listCard(), heartbeatCard(), chatCard(), counterCard(), feedCard(), talkCard()];
+const clock = clockCard();
+cards.push(clock, visitorCard((await facts).neighbour));
+clock.start();
+
+// A page that the browser keeps to come back to must not keep its connections from others.
+addEventListener("pagehide", () => cards.forEach((card) => card.stop()));
+addEventListener("pageshow", (event) => { if (event.persisted) clock.start(); });
