@@ -3,11 +3,10 @@ const room = "/events/demo/chat";
 export function join(name, show) {
   const source = new EventSource(room);
 
-  // Ephemeral: said to those who are there, and not kept.
   const send = (type, text) => fetch(`${room}?event=${type}&ephemeral`, {
     method: "POST",
     body: JSON.stringify({ name, text }),
-    keepalive: true, // sent even while the page goes away
+    keepalive: true, // is sent even while the page goes away
   });
   const leave = () => {
     if (source.readyState === EventSource.CLOSED) return;
@@ -16,7 +15,9 @@ export function join(name, show) {
   };
 
   for (const type of ["join", "message", "leave"]) {
-    source.addEventListener(type, (event) => show(type, JSON.parse(event.data)));
+    source.addEventListener(type, (event) => {
+      show(type, JSON.parse(event.data));
+    });
   }
   source.addEventListener("open", () => send("join"), { once: true });
   addEventListener("pagehide", leave);

@@ -1,5 +1,5 @@
-// A beat comes every second. After three seconds without one, something is wrong,
-// though the connection may look open for minutes: only silence tells.
+// A beat comes every second. After three seconds without one something is
+// wrong, though the connection may look open for long: only silence tells.
 export function start(show) {
   const source = new EventSource("/events/demo/heartbeat");
   let timer;

@@ -1,17 +1,19 @@
-// `url` is of another origin. It must answer with Access-Control-Allow-Origin, and with
-// credentials also with Access-Control-Allow-Credentials: true, and then "*" is not enough.
+// The URL is of another origin, which must answer with
+//   Access-Control-Allow-Origin: (the origin of this page)
+// and, with credentials, for which "*" is not enough, also with
+//   Access-Control-Allow-Credentials: true
 export function start(url, withCredentials, tell) {
   const source = new EventSource(url, { withCredentials });
 
   source.addEventListener("visitor", (event) => tell(event.data));
-  source.onerror = () => {
+  source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) tell("refused");
-  };
+  });
 
   return source;
 }
 
-// The other origin gives its cookie, or with DELETE takes it back.
+// POST: the other origin gives its cookie. DELETE: it takes it back.
 export function cookie(url, method) {
   return fetch(url, { method, credentials: "include" });
 }

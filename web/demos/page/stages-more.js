@@ -121,6 +121,7 @@ export function visitorCard(neighbour) {
   const choice = () => card.element.querySelector("input[name=visit]:checked").value;
   let given = false;
   const card = new Card("visitor", {
+    streams: 0, // of this host
     start: (part) => {
       part("said").textContent = "";
       const withCredentials = choice() !== "without";

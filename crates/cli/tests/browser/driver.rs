@@ -36,7 +36,10 @@ impl Browser {
             "--disable-sync",
             "--window-size=1280,800",
         ];
-        let options = json!({ "goog:chromeOptions": { "args": args } });
+        let options = json!({
+            "goog:chromeOptions": { "args": args },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
         Self::start("chromium", "chromedriver", &["--port=0"], "successfully on port ", options)
             .await
     }
@@ -98,7 +101,7 @@ impl Browser {
             fantoccini::wd::TimeoutConfiguration::new(Some(DEADLINE), Some(DEADLINE), None);
         client.update_timeouts(timeouts).await.unwrap();
         client.goto(url).await.unwrap();
-        Page { client, browser: self.name }
+        Page { client, browser: self.name, driver: self.url.clone() }
     }
 }
 
@@ -106,6 +109,7 @@ impl Browser {
 pub(crate) struct Page {
     client: Client,
     browser: &'static str,
+    driver: String,
 }
 
 impl Page {
@@ -130,6 +134,43 @@ impl Page {
              (() => {{ {condition} }})() ? done(true) : setTimeout(look, 10); look();"
         );
         self.run_async(&script, json!([])).await;
+    }
+
+    /// A command of the driver that WebDriver's standard does not have, or the client does not.
+    pub(crate) async fn command(&self, path: &str, body: Value) -> Value {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let session = self.client.session_id().await.unwrap().expect("a session");
+        let url = format!("{}/session/{session}/{path}", self.driver);
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = timeout(DEADLINE, http.post(url).body(body.to_string()).send()).await;
+        let answer = answer.expect("an answer in time").unwrap().bytes().await.unwrap();
+        serde_json::from_slice::<Value>(&answer).unwrap()["value"].clone()
+    }
+
+    /// What the browser has told of errors since it was last asked: Chromium's alone.
+    pub(crate) async fn errors(&self) -> Vec<String> {
+        let log = self.command("se/log", json!({ "type": "browser" })).await;
+        let entries = log.as_array().expect("Chromium has a log").iter();
+        let severe = entries.filter(|entry| entry["level"] == "SEVERE");
+        severe.map(|entry| entry["message"].to_string()).collect()
+    }
+
+    /// Presses keys one after the other, as WebDriver names them.
+    pub(crate) async fn press(&self, keys: &str) {
+        let press = |key: char| [("keyDown", key), ("keyUp", key)];
+        let actions: Vec<_> = keys.chars().flat_map(press).collect();
+        let actions: Vec<_> =
+            actions.iter().map(|(kind, key)| json!({ "type": kind, "value": key })).collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.command("actions", json!({ "actions": [keyboard] })).await;
+    }
+
+    /// Lays the page out as on a screen of this width: Chromium's alone.
+    pub(crate) async fn width(&self, width: u32) {
+        let params =
+            json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": params });
+        self.command("goog/cdp/execute", command).await;
     }
 
     async fn heard(&self) -> Value {

@@ -3,6 +3,7 @@
 //! Run by `scripts/test`, which installs both; `cargo test --features browser-tests` needs
 //! `chromium`, `chromedriver`, `firefox-esr` and `geckodriver` on the path.
 
+mod demos;
 mod driver;
 #[path = "../hub/mod.rs"]
 mod hub;

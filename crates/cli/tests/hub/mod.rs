@@ -22,9 +22,14 @@ pub(crate) struct Hub {
 impl Hub {
     /// Starts a hub on a free port.
     pub(crate) async fn start(args: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", args).await
+    }
+
+    /// Starts a hub at this address.
+    pub(crate) async fn start_at(listen: &str, args: &[&str]) -> Self {
         let args: Vec<_> = args.iter().map(|&arg| arg.to_owned()).collect();
         let data = tempfile::tempdir().unwrap();
-        let (process, address) = run("127.0.0.1:0", &data, &args).await;
+        let (process, address) = run(listen, &data, &args).await;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { args, data, address, process, http }
@@ -48,6 +53,12 @@ impl Hub {
         self.process.wait().await.unwrap();
         let address = self.address.to_string();
         (self.process, self.address) = run(&address, &self.data, &self.args).await;
+    }
+
+    /// Starts it again with more options, which it has from then on.
+    pub(crate) async fn start_again_with(&mut self, args: &[&str]) {
+        self.args.extend(args.iter().map(|&arg| arg.to_owned()));
+        self.start_again().await;
     }
 
     /// The body of this page.

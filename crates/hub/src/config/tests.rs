@@ -149,6 +149,19 @@ fn an_address_that_others_can_reach_must_be_wanted() {
 }
 
 #[test]
+fn the_demos_run_where_only_this_machine_can_reach_them() {
+    let demo = |arguments: &[&str], environment: &[(&str, &str)]| {
+        Config::load(flags(arguments), variables(environment)).unwrap().demo
+    };
+    assert!(demo(&[], &[]) && demo(&["--listen", "[::1]:80"], &[]));
+    assert!(!demo(&["--no-demo"], &[]) && !demo(&[], &[("TIDINGS_NO_DEMO", "true")]));
+    assert!(!load_file("no_demo = true").unwrap().demo);
+    let open = ["--listen", "0.0.0.0:80", "--insecure-open"];
+    assert!(!demo(&open, &[]));
+    assert!(demo(&[&open[..], &["--no-demo=false"]].concat(), &[]));
+}
+
+#[test]
 fn memory_keeps_less_by_default() {
     assert_eq!(Config::load(flags(&["--memory"]), []).unwrap().retention.bytes_max, 64 << 20);
 }

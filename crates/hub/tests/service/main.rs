@@ -2,6 +2,7 @@
 
 mod access;
 mod connections;
+mod demo;
 mod follow;
 mod idempotency;
 mod leaving;
