@@ -4,7 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tidings_proto::event::EventName;
-use tidings_server::{log::Batch, record::NewRecord, topic::Topic};
+use tidings_server::{
+    log::Batch,
+    record::{Kind, NewRecord},
+    topic::Topic,
+};
 use tokio::time::{Instant, sleep};
 
 use super::Demo;
@@ -27,11 +31,11 @@ pub(crate) async fn run(hub: Hub) {
         let mut records = Vec::new();
         if hub.fanout.topic_subscribers(&clock) > 0 {
             let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-            records.push(NewRecord::new(clock.clone(), time));
+            records.push(live(&clock, &time));
         }
         if hub.fanout.topic_subscribers(&heartbeat) > 0 && !demo.is_silent() {
             let event = Some(beat.clone());
-            records.push(NewRecord { event, ..NewRecord::new(heartbeat.clone(), "beat") });
+            records.push(NewRecord { event, ..live(&heartbeat, "beat") });
         }
         if records.is_empty() {
             continue;
@@ -41,6 +45,11 @@ pub(crate) async fn run(hub: Hub) {
             tracing::debug!(%error, "the demos' clock was not published");
         }
     }
+}
+
+// A second that has passed is of no use to anybody: nothing of it is kept.
+fn live(topic: &Topic, data: &str) -> NewRecord {
+    NewRecord { kind: Kind::Ephemeral, ..NewRecord::new(topic.clone(), data) }
 }
 
 impl Demo {

@@ -24,6 +24,10 @@ async fn a_neighbour_follows_the_visitors_stream_with_its_cookie() {
     assert_eq!(allows(&answer), (Some(origin.as_str()), Some("true")));
     stream.until("event: visitor\ndata: no cookie\n\n").await;
 
+    let preflight = "OPTIONS /demo/visitor/cookie\nAccess-Control-Request-Method: DELETE";
+    let preflight = hub.ask(&format!("{preflight}\nOrigin: {origin}"), "").await;
+    assert_eq!(allows(&preflight), (Some(origin.as_str()), Some("true")));
+    assert!(preflight.header("access-control-allow-methods").unwrap().contains("DELETE"));
     let cookie = hub.ask(&format!("POST /demo/visitor/cookie\nOrigin: {origin}"), "").await;
     assert_eq!(cookie.status, 204);
     assert_eq!(allows(&cookie), (Some(origin.as_str()), Some("true")));
@@ -112,6 +116,7 @@ async fn the_clock_runs_while_somebody_follows() {
         let (_, mut heartbeat) = hub.follow("GET /events/demo/heartbeat").await;
         heartbeat.until("data: beat").await;
     }
+    assert_eq!(hub.log.state().records, 0, "it is told, and not kept");
     hub.post("/events/demo/list", "end").await.id();
     let told = all.until("data: end").await;
     assert!(told.matches("data: beat").count() >= 3, "{told}");
