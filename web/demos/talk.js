@@ -11,6 +11,7 @@ export async function start(tell) {
     for (const text of ["Welcome.", "One thing:", "streams can end."]) {
       await say(text);
       await second();
+      if (source.readyState === EventSource.CLOSED) return; // by the user
     }
     await fetch(topic, { method: "DELETE" }); // ends the topic
   }, { once: true });

@@ -137,12 +137,14 @@ export function visitorCard(neighbour) {
   card.part("origin").textContent = neighbour ?? "none";
   const cookieUrl = `${neighbour}/demo/visitor/cookie`;
   card.part("give").addEventListener("click", async () => {
-    await ask(card.part("answer"), () => visitor.cookie(cookieUrl, "POST"), "The other origin sent its cookie. Start again to see whether it comes along.");
+    await ask(card.part("answer"), () => visitor.cookie(cookieUrl, "POST"), "The other origin sent its cookie. It comes along with credentials, and not without.");
     given = !card.part("answer").classList.contains("bad");
+    if (card.run) card.start(); // a cookie goes along with a request, so it takes another one
   });
-  card.part("take").addEventListener("click", () => {
+  card.part("take").addEventListener("click", async () => {
     given = false;
-    ask(card.part("answer"), () => visitor.cookie(cookieUrl, "DELETE"), "The other origin took its cookie back.");
+    await ask(card.part("answer"), () => visitor.cookie(cookieUrl, "DELETE"), "The other origin took its cookie back.");
+    if (card.run) card.start();
   });
   for (const radio of card.element.querySelectorAll("input[name=visit]")) {
     radio.addEventListener("change", () => { if (card.run) card.start(); });

@@ -53,7 +53,9 @@ export function heartbeatCard() {
     const [lamp, word] = [card.part("lamp"), card.part("word")];
     lamp.dataset.beat = state === "alive" ? beats % 2 : "none";
     // Said when it changes, not with every beat.
-    if (word.textContent !== words[state]) word.textContent = words[state];
+    if (word.textContent === words[state]) return;
+    word.textContent = words[state];
+    if (state === "alive") card.part("answer").textContent = "";
   };
   const card = new Card("heartbeat", {
     start: () => [heartbeat.start(show)],

@@ -274,7 +274,7 @@ async fn another_origin_is_followed_with_and_without_its_cookie() {
     for (own, other) in [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")] {
         let page = Demos::open(&format!("http://{own}:{port}/demos")).await;
         let origin = format!("http://{other}:{port}");
-        assert_eq!(page.says("visitor", "origin").await, origin);
+        page.until("visitor", "origin", &origin).await;
         page.start_and_see_it_open("visitor").await;
         page.until("visitor", "said", "No cookie").await;
         page.click("visitor", "give").await;
@@ -400,6 +400,23 @@ async fn the_oldest_stops_when_one_too_many_starts() {
     // There is a connection left to publish with.
     page.send("chat", "Ann-text", "room for this").await;
     page.until("chat", "Bob-log", "room for this").await;
+    page.close_without_errors().await;
+}
+
+/// A browser that has no connection left is silent about it; the page is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_finds_no_connection_says_so() {
+    let hub = Hub::start(&[]).await;
+    let page = demos(&hub).await;
+    let tabs = "window.others = Array.from({ length: 5 }, () => new EventSource('/events/other'))";
+    page.0.run(tabs, json!([])).await;
+    page.0.wait("return others.every((source) => source.readyState === 1)").await;
+    page.start("list").await;
+    page.until("list", "why", "six connections").await;
+    assert_eq!(page.says("list", "status").await, "connecting");
+    page.0.run("others[0].close()", json!([])).await;
+    page.until("list", "status", "open").await;
+    assert_eq!(page.says("list", "why").await, "");
     page.close_without_errors().await;
 }
 
