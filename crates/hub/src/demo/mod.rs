@@ -52,12 +52,12 @@ impl Demo {
 
 /// Adds the page, and if the demos run what it needs.
 pub(crate) fn routes(router: Router<Hub>, hub: &Hub) -> Router<Hub> {
+    let router = router.route("/assets/demos/{*file}", get(page::asset));
     if hub.demo.is_none() {
         return router.route("/demos", get(page::off));
     }
     router
         .route("/demos", get(page::page))
-        .route("/assets/demos/{*file}", get(page::asset))
         .route("/demo", get(facts))
         .route("/demo/heartbeat/pause", post(pause))
         .route("/demo/counter", get(counter::count))

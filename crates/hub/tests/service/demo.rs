@@ -153,7 +153,7 @@ async fn without_the_demos_the_page_says_how_to_have_them() {
     let page = hub.get("/demos").await;
     assert_eq!(page.status, 200);
     assert!(page.body.contains("--no-demo=false"));
-    for path in ["/demo", "/demo/counter", "/demo/visitor", "/assets/demos/clock.js"] {
+    for path in ["/demo", "/demo/counter", "/demo/visitor", "/demo/heartbeat/pause"] {
         assert_eq!(hub.get(path).await.status, 404, "{path}");
     }
     let head = format!("GET /demo/visitor\nHost: {}\nOrigin: {}", hub.address, neighbour(&hub));
