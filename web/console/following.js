@@ -88,10 +88,20 @@ export class Following {
     for (const item of told.passed) this.#tell.revised(item);
     if (told.isNew) {
       this.listen(line.event);
+      this.#noteId(line.id);
       this.#tell.added(told.item, told.after);
     } else this.#tell.revised(told.item);
     return this.#pairing.apart <= LEAD_MAX;
   };
+
+  // The browser keeps the id also of an event that nobody listens for, and does not tell: it is the
+  // last one, unless the EventSource has told a later one.
+  #noteId(id) {
+    if (id === undefined || this.#pairing.behind.length > 0) return;
+    this.lastId = id;
+    this.#pairing.move(id);
+    this.#tell.changed();
+  }
 
   // The opening tells the name that the hub has for this subscriber.
   #noteName(data) {

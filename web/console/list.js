@@ -60,7 +60,8 @@ function paint() {
   }
   if (more < 0) draw();
   if (focused && !focused.isConnected) ol.firstElementChild?.focus();
-  enter(current?.isConnected ? current : ol.firstElementChild);
+  // Out of the list, Tab comes to the newest.
+  enter(document.activeElement.closest("#events > li") ?? ol.firstElementChild);
   summarize(items.length);
 }
 

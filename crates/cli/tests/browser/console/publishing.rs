@@ -38,21 +38,75 @@ async fn the_form_says_what_became_of_it() {
     page.close().await;
 }
 
-/// Ending a topic asks first, and says what it does.
+/// Ending a topic asks first, and says what it does; who followed it alone is told that it is over.
 #[tokio::test(flavor = "multi_thread")]
-async fn ending_a_topic_asks_first() {
-    let (browser, hub) = (Browser::chromium().await, Hub::start(&[]).await);
+async fn a_topic_is_ended_after_asking() {
+    let (browser, hub) = (Browser::chromium().await, Hub::start(&["--retry", "100ms"]).await);
     let page = open(&browser, &hub).await;
+    fill(&page, "#topics", "rooms/42").await;
+    click(&page, "#follow [type=submit]").await;
+    told(&page, "#state", "open").await;
+    click(&page, "#publish [type=submit]").await;
+    told(&page, "#events", "Hello!").await;
     click(&page, "#end").await;
     page.wait("return document.querySelector('#ending').open").await;
     let asked = text(&page, "#ending").await;
     assert!(asked.contains("rooms/42") && asked.contains("204"), "{asked}");
     click(&page, "#ending [data-close]").await;
     page.wait("return !document.querySelector('#ending').open").await;
-    assert_eq!(text(&page, "#answer").await, "");
+    assert_eq!(text(&page, "#state").await, "open");
+
     click(&page, "#end").await;
     click(&page, "#end-now").await;
-    told(&page, "#answer", "nded").await;
+    told(&page, "#answer", "Ended “rooms/42”").await;
+    told(&page, "#state", "ended").await;
+    told(&page, "#story", "nothing left to read").await;
+    assert_eq!(text(&page, "#refused").await, "");
+    click(&page, "#tab-topics").await;
+    told(&page, "#topics-table tr.over", "ended").await;
+    click(&page, "#tab-events").await;
+
+    // A new publish opens it again, and following goes on.
+    click(&page, "#publish [type=submit]").await;
+    told(&page, "#answer", "Published as").await;
+    click(&page, "#follow [type=submit]").await;
+    told(&page, "#state", "open").await;
+    page.close().await;
+}
+
+/// Ephemeral events are marked, keep their place among the others, and come once.
+#[tokio::test(flavor = "multi_thread")]
+async fn ephemeral_events_are_marked() {
+    let (browser, hub) = (Browser::chromium().await, Hub::start(&[]).await);
+    let page = open(&browser, &hub).await;
+    hub.publish("rooms/42", "one").await;
+    told(&page, "#events .topics", "rooms/42").await;
+    let last_id = text(&page, "#lastid").await;
+    click(&page, "#ephemeral").await;
+    // The first of an unknown type, which the page learns from its second stream.
+    for (event, data) in [("typing", "a"), ("", "a"), ("", "a"), ("typing", "b")] {
+        fill(&page, "#type", event).await;
+        fill(&page, "#data", data).await;
+        page.run("document.querySelector('#answer').textContent = ''", json!([])).await;
+        click(&page, "#publish [type=submit]").await;
+        told(&page, "#answer", "not kept").await;
+    }
+    told(&page, "#count", "5").await;
+    told(&page, "#events li:first-child", "b").await;
+    page.wait(
+        "return [...document.querySelectorAll('#events li')].every((row) =>
+            row.querySelector('.topics').textContent)",
+    )
+    .await;
+    assert_eq!(text(&page, "#lastid").await, last_id);
+    hub.publish("rooms/42", "two").await;
+    told(&page, "#events li:first-child .topics", "rooms/42").await;
+    assert_eq!(rows(&page).await, ["one", "a", "a", "a", "b", "two"]);
+    let marked = "return [...document.querySelectorAll('#events li')].map((row) =>
+        !row.querySelector('.mark').hidden).reverse()";
+    let marked = page.run(marked, json!([])).await;
+    assert_eq!(marked, json!([false, true, true, true, true, false]));
+    page.screenshot("ephemeral").await;
     page.close().await;
 }
 
