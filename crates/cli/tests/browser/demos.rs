@@ -72,9 +72,19 @@ impl Demos {
         self.0.run(script, json!([demo, field, text])).await;
     }
 
+    /// What the browser has told of errors since it was last asked.
+    async fn errors(&self) -> Vec<String> {
+        let log = self.0.logged_errors().await;
+        log.iter().map(|entry| entry["message"].to_string()).collect()
+    }
+
+    async fn no_errors(&self) {
+        assert_eq!(self.errors().await, [""; 0]);
+    }
+
     /// Ends the test: nothing went wrong in the page's own eyes.
     async fn close_without_errors(self) {
-        assert_eq!(self.0.errors().await, [""; 0]);
+        self.no_errors().await;
         self.0.close().await;
     }
 }
@@ -169,7 +179,7 @@ async fn people_join_chat_and_leave_in_two_windows() {
     one.0.run("location.href = '/'", json!([])).await;
     two.until("chat", "Ann-log", "Bobleft").await;
     assert!(!two.says("chat", "Ann-log").await.contains("unheard"));
-    assert_eq!(one.0.errors().await, [""; 0]);
+    one.no_errors().await;
     one.0.close().await;
     two.close_without_errors().await;
 }
@@ -287,12 +297,12 @@ async fn another_origin_is_followed_with_and_without_its_cookie() {
         page.until("visitor", "answer", "took its cookie back").await;
         page.choose("with").await;
         page.until("visitor", "said", "No cookie").await;
-        assert_eq!(page.0.errors().await, [""; 0]);
+        page.no_errors().await;
         // Every origin may come there, but not with credentials: the browser says so, in its log.
         page.choose("anyone").await;
         page.until("visitor", "said", "Refused").await;
         page.until("visitor", "status", "closed for good").await;
-        assert!(page.0.errors().await.iter().any(|error| error.contains("CORS policy")));
+        assert!(page.errors().await.iter().any(|error| error.contains("CORS policy")));
         page.0.close().await;
     }
 }
@@ -375,7 +385,7 @@ async fn a_restart_of_the_hub_costs_nothing() {
     assert_eq!(page.lines("list", "list", 4).await, json!(["1", "2", "3", "4"]));
     assert_eq!(page.lines("feed", "log", 4).await, json!(["hub 1", "hub 2", "hub 3", "hub 4"]));
     // The browser tells of connections that were refused, and of nothing else.
-    let errors = page.0.errors().await;
+    let errors = page.errors().await;
     assert!(errors.iter().all(|error| error.contains("net::ERR_")), "{errors:?}");
     page.0.close().await;
 }
@@ -429,15 +439,16 @@ async fn the_keyboard_alone_is_enough() {
     let mut reached = Vec::new();
     let mut list_sent = false;
     for _ in 0..80 {
-        page.0.press(&TAB.to_string()).await;
+        page.0.press(TAB, false).await;
         let at = page.0.run(focused, json!([])).await;
         let outline = "return getComputedStyle(document.activeElement).outlineStyle";
         assert_eq!(page.0.run(outline, json!([])).await, "solid", "the focus is seen at {at}");
         if at == json!(["list", "text"]) && !list_sent {
-            page.0.press(&format!("typed{ENTER}")).await;
+            page.0.type_text("typed").await;
+            page.0.press(ENTER, false).await;
             list_sent = true;
         } else if at == json!(["list", "toggle"]) {
-            page.0.press(&ENTER.to_string()).await;
+            page.0.press(ENTER, false).await;
             page.until("list", "status", "open").await;
             page.send("list", "text", "seen").await;
             assert_eq!(page.lines("list", "list", 1).await, json!(["seen"]));
@@ -467,7 +478,7 @@ async fn nothing_is_wider_than_the_screen() {
     hub.publish("demo/list", &"wide".repeat(200)).await;
     page.lines("list", "list", 1).await;
     for width in [360, 768, 1280, 1600] {
-        page.0.width(width).await;
+        page.0.narrow(width).await;
         let overflow = "const root = document.documentElement; \
                         return root.scrollWidth - root.clientWidth";
         assert_eq!(page.0.run(overflow, json!([])).await, 0, "at {width}");
@@ -482,6 +493,6 @@ async fn demos_that_are_off_say_how_to_switch_them_on() {
     let page = browser.open(&hub.url("/demos")).await;
     let text = page.run("return document.body.innerText", json!([])).await;
     assert!(text.as_str().unwrap().contains("--no-demo=false"), "{text}");
-    assert_eq!(page.errors().await, [""; 0]);
+    assert!(page.logged_errors().await.is_empty());
     page.close().await;
 }
