@@ -2,7 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 use tidings_hub::config::Config;
-use tidings_server::{cursor::Offset, log::*, matcher::Filter, record::PublisherId};
+use tidings_server::{
+    cursor::Offset,
+    log::*,
+    matcher::Filter,
+    record::{PublisherId, SharedRecord},
+};
 
 use crate::support::{Hub, soon};
 
@@ -216,6 +221,9 @@ impl Log for Failing {
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
         self.0.resolve(id)
+    }
+    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
+        self.0.record(offset)
     }
     fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
         self.0.topics(after, count_max)

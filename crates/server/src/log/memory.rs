@@ -164,6 +164,13 @@ impl Log for MemoryLog {
         })
     }
 
+    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
+        Box::pin(async move {
+            self.trim_by_age();
+            Ok(self.state.read().record(offset).cloned())
+        })
+    }
+
     fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
         self.state.read().index.summaries(after, count_max)
     }
