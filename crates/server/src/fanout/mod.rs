@@ -10,11 +10,16 @@
 //! ```
 
 mod interest;
+mod name;
+mod open_session;
+mod registry;
 mod ring;
+mod session;
 mod stats;
 mod subscriber;
 
 use std::{
+    net::SocketAddr,
     ops::RangeInclusive,
     sync::{
         Arc, Weak,
@@ -29,10 +34,18 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use self::{
     interest::{Bell, Closing, Interest},
+    open_session::OpenSession,
+    registry::Registry,
     ring::Ring,
     stats::Counters,
 };
-pub use self::{stats::FanoutStats, subscriber::Subscriber};
+pub use self::{
+    name::{SubscriberName, SubscriberNameError},
+    registry::Sessions,
+    session::{Closed, Fate, Session, SessionId},
+    stats::FanoutStats,
+    subscriber::Subscriber,
+};
 use crate::{
     cursor::Offset,
     log::{Read, ReadLimits, SharedLog, Tail, TailItem},
@@ -50,11 +63,14 @@ pub struct FanoutConfig {
     /// Reads of the log under way at once, over all subscribers: the rest wait in line, so that
     /// many replays together leave room for publishing. Default 8.
     pub reads_max: usize,
+    /// How many sessions that ended are remembered, for [`Fanout::sessions`]. Default 1,000, in at
+    /// most 4 MiB; of them no more than four of a name.
+    pub closed_sessions_max: usize,
 }
 
 impl Default for FanoutConfig {
     fn default() -> Self {
-        Self { tail_bytes_max: 64 << 20, reads_max: 8 }
+        Self { tail_bytes_max: 64 << 20, reads_max: 8, closed_sessions_max: 1_000 }
     }
 }
 
@@ -71,6 +87,7 @@ struct Shared {
     rung_through: AtomicU64,
     reads: Arc<Semaphore>,
     counters: Counters,
+    registry: Registry,
     // Set once draining: whoever subscribes later is closed as well.
     closing: Mutex<Option<Drain>>,
 }
@@ -93,6 +110,15 @@ pub struct Subscribe {
     pub config: SubscriptionConfig,
 }
 
+/// Who subscribes.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The name by which it is known again; one that has none is given one by chance.
+    pub name: Option<SubscriberName>,
+    /// Its address, for those who ask for it.
+    pub peer: Option<SocketAddr>,
+}
+
 impl Fanout {
     /// Follows `log` from now on, in a task of the present tokio runtime that ends with the last
     /// handle and subscriber, or with the log.
@@ -107,6 +133,7 @@ impl Fanout {
             rung_through: AtomicU64::new(bounds.last.0),
             reads: Arc::new(Semaphore::new(config.reads_max.max(1))),
             counters: Counters::default(),
+            registry: Registry::new(config.closed_sessions_max, bounds.last),
             closing: Mutex::new(None),
         });
         tokio::spawn(follow(Arc::downgrade(&shared), tail));
@@ -115,6 +142,11 @@ impl Fanout {
 
     /// A new subscriber. It starts at the log's state of this moment, however late it is polled.
     pub fn subscribe(&self, request: Subscribe) -> Subscriber {
+        self.subscribe_as(Caller::default(), request)
+    }
+
+    /// A new subscriber of this name and address: as [`subscribe`](Self::subscribe).
+    pub fn subscribe_as(&self, caller: Caller, request: Subscribe) -> Subscriber {
         let filter = Arc::new(request.filter);
         let bell = Arc::new(Bell::default());
         let id = self.0.interest.lock().add(&filter, &bell);
@@ -123,9 +155,31 @@ impl Fanout {
         }
         let bounds = self.0.log.bounds();
         let now = Instant::now().into_std();
-        let machine = Subscription::new(request.config, request.start, bounds, now);
+        let name = caller.name.unwrap_or_else(|| SubscriberName::from_random(rand::random()));
+        let resumed_after = request.start.requested().map(Box::from);
+        let told = Some(name.clone());
+        let machine = Subscription::new(request.config, told, request.start, bounds, now);
         self.0.counters.opened();
-        Subscriber::new(Arc::clone(&self.0), id, filter, bell, machine, request.config.format)
+        let session = self.0.registry.open(|serial| {
+            let session_id = SessionId { name, serial };
+            OpenSession::new(session_id, filter, bell, caller.peer, resumed_after)
+        });
+        if let Some(start) = machine.start() {
+            session.place(start);
+        }
+        session.rest(machine.phase(), false);
+        Subscriber::new(Arc::clone(&self.0), id, session, machine, request.config.format)
+    }
+
+    /// The sessions that are open and the last that ended, by name, from the one after `after`:
+    /// at most `count_max`.
+    pub fn sessions(&self, after: Option<&SessionId>, count_max: usize) -> Vec<Arc<Session>> {
+        self.0.registry.page(after, count_max, self.0.rung_through())
+    }
+
+    /// What is known of the subscriber `name`.
+    pub fn sessions_of(&self, name: &SubscriberName) -> Sessions {
+        self.0.registry.sessions_of(name, self.0.rung_through())
     }
 
     /// What the fan-out has done, and how many it serves.
@@ -168,6 +222,10 @@ impl Drain {
 }
 
 impl Shared {
+    fn rung_through(&self) -> Offset {
+        Offset(self.rung_through.load(Ordering::Acquire))
+    }
+
     fn publish(&self, records: Vec<SharedRecord>) {
         let Some(last) = records.last().map(|record| record.offset) else { return };
         self.ring.write().push(records.iter().cloned());

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use futures_core::{Stream, future::BoxFuture};
 use tokio::time::{Instant, Sleep};
 
-use super::{Bell, Shared};
+use super::{Shared, SubscriberName, open_session::OpenSession, session::Closed};
 use crate::{
     cursor::Offset,
     frame::Format,
     log::{Bounds, Read, ReadError},
-    matcher::Filter,
+    record::Timestamp,
     subscription::{Demand, Subscription},
 };
 
@@ -27,8 +27,7 @@ use crate::{
 pub struct Subscriber {
     shared: Arc<Shared>,
     id: u64,
-    filter: Arc<Filter>,
-    bell: Arc<Bell>,
+    session: Arc<OpenSession>,
     machine: Subscription,
     format: Format,
     lookup: Option<BoxFuture<'static, Answer>>,
@@ -44,12 +43,16 @@ impl Subscriber {
     pub(super) fn new(
         shared: Arc<Shared>,
         id: u64,
-        filter: Arc<Filter>,
-        bell: Arc<Bell>,
+        session: Arc<OpenSession>,
         machine: Subscription,
         format: Format,
     ) -> Self {
-        Self { shared, id, filter, bell, machine, format, lookup: None, sleep: None }
+        Self { shared, id, session, machine, format, lookup: None, sleep: None }
+    }
+
+    /// The subscriber's name.
+    pub fn name(&self) -> &SubscriberName {
+        &self.session.id.name
     }
 
     /// How the stream is written.
@@ -70,14 +73,14 @@ impl Subscriber {
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.bell.listen(cx.waker());
+        self.session.bell.listen(cx.waker());
         loop {
             self.poll_lookup(cx);
             // The mark first: whatever is in the tail by then has already rung.
             let rung_through = self.shared.rung_through.load(Ordering::Acquire);
-            if self.bell.take() {
+            if self.session.bell.take() {
                 self.machine.handle_wake();
-                if let Some(closing) = self.bell.take_closing() {
+                if let Some(closing) = self.session.bell.take_closing() {
                     self.machine.handle_close(closing.retry, closing.at);
                 }
             } else {
@@ -86,7 +89,8 @@ impl Subscriber {
             match self.machine.poll(Instant::now().into_std()) {
                 Demand::Send(bytes) => return Poll::Ready(Some(bytes)),
                 Demand::Tail(after) => {
-                    let read = self.shared.ring.read().read(after, &self.filter, self.format);
+                    let read =
+                        self.shared.ring.read().read(after, &self.session.filter, self.format);
                     self.machine.handle_tail(read);
                 }
                 Demand::Resolve(id) => {
@@ -98,11 +102,11 @@ impl Subscriber {
                 }
                 Demand::Read(after, limits) => {
                     self.shared.counters.log_read();
-                    let (shared, filter) = (Arc::clone(&self.shared), Arc::clone(&self.filter));
+                    let (shared, session) = (Arc::clone(&self.shared), Arc::clone(&self.session));
                     self.lookup = Some(Box::pin(async move {
                         // Never closed, so the permit is always granted; held for the read alone.
                         let _permit = shared.reads.acquire().await;
-                        let read = shared.log.read(after, &filter, limits).await;
+                        let read = shared.log.read(after, &session.filter, limits).await;
                         Answer::Read(read, shared.log.bounds())
                     }));
                 }
@@ -126,25 +130,43 @@ impl Stream for Subscriber {
     type Item = Bytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        // Whoever asks for more has taken what was given before. Its last bytes are only counted
+        // then, so that what a connection never took is not called handed over.
+        self.report();
+        self.session.look();
         let bytes = self.poll_bytes(cx);
-        if bytes.is_ready() {
-            let delivered = self.machine.take_delivered();
-            self.shared.counters.add(delivered);
+        if let Some(start) = self.machine.start() {
+            self.session.place(start);
         }
+        self.session.rest(self.machine.phase(), bytes.is_pending());
         bytes
+    }
+}
+
+impl Subscriber {
+    fn report(&mut self) {
+        let Some(reached) = self.machine.sent_through() else { return };
+        let delivered = self.machine.take_delivered();
+        self.shared.counters.add(delivered);
+        self.session.hand_over(reached, delivered);
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.shared.interest.lock().remove(self.id, &self.filter);
+        let session = &self.session;
+        self.shared.interest.lock().remove(self.id, &session.filter);
+        let mark = self.shared.rung_through();
+        let log_end = self.shared.log.bounds().last;
+        self.shared.registry.close(session, mark, Closed { at: Timestamp::now(), log_end });
     }
 }
 
 impl std::fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subscriber")
-            .field("filter", &self.filter)
+            .field("name", self.name())
+            .field("filter", &self.session.filter)
             .field("machine", &self.machine)
             .finish_non_exhaustive()
     }
