@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use rand::RngExt as _;
 use serde::Serialize;
-use tidings_server::log::AppendError;
+use tidings_server::{log::AppendError, subscription::GapReason};
 
 /// What kind of problem it is. Each has a page of its own at `/problems/{slug}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,12 @@ pub(crate) enum Kind {
     ContentType,
     NotAcceptable,
     NotFound,
+    UnknownEvent,
+    UnknownSubscriber,
     MethodNotAllowed,
     ForeignHost,
     ForeignOrigin,
+    LocalOnly,
     NotOffered,
     Crowded,
     LogAway,
@@ -39,7 +42,7 @@ struct Entry {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Malformed,
         Self::UnknownField,
         Self::InvalidField,
@@ -50,9 +53,12 @@ impl Kind {
         Self::ContentType,
         Self::NotAcceptable,
         Self::NotFound,
+        Self::UnknownEvent,
+        Self::UnknownSubscriber,
         Self::MethodNotAllowed,
         Self::ForeignHost,
         Self::ForeignOrigin,
+        Self::LocalOnly,
         Self::NotOffered,
         Self::Crowded,
         Self::LogAway,
@@ -138,6 +144,26 @@ impl Kind {
                 "There is nothing here",
                 "Events are published to and followed at /events/{topic}.",
             ),
+            Self::UnknownEvent => (
+                "unknown-event",
+                StatusCode::NOT_FOUND,
+                "The log has no event with this id",
+                "`reason` says why: `trimmed` (the history's limits removed it), `other_epoch` \
+                 (the id is of another incarnation of the log), `ahead` (no event has come so \
+                 far), or `unknown_id` (no event has the id: it never had, or was trimmed). The \
+                 id of an event is what its publisher was answered, and what subscribers see. \
+                 Ephemeral events have none.",
+            ),
+            Self::UnknownSubscriber => (
+                "unknown-subscriber",
+                StatusCode::NOT_FOUND,
+                "No subscriber of this name is known",
+                "A subscriber names itself with ?subscriber=NAME when it follows, and is given a \
+                 name otherwise; the opening of its stream and the header Tidings-Subscriber \
+                 tell it, and GET /subscribers lists all that are known: those that are \
+                 connected, and the last 1,000 connections that ended since the hub started, of \
+                 one name the last four.",
+            ),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -159,6 +185,14 @@ impl Kind {
                 "Pages of this origin may not use the hub",
                 "The request comes from a web page of another origin, and that origin was not \
                  given with --cors-origin. Nothing was changed.",
+            ),
+            Self::LocalOnly => (
+                "local-only",
+                StatusCode::FORBIDDEN,
+                "This is told on the hub's own machine only",
+                "Who is subscribed, and what was delivered to whom, is for the operator. Ask from \
+                 the machine that the hub runs on, at a loopback address such as 127.0.0.1 and \
+                 not through a proxy: for instance `ssh HOST curl http://127.0.0.1:8080/…`.",
             ),
             Self::NotOffered => (
                 "not-offered",
@@ -220,13 +254,14 @@ pub(crate) struct Problem {
     field: Option<String>,
     rule: Option<String>,
     line: Option<usize>,
+    reason: Option<GapReason>,
     retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { kind, detail, field: None, rule: None, line: None, retry_after: None }
+        Self { kind, detail, field: None, rule: None, line: None, reason: None, retry_after: None }
     }
 
     /// A field that breaks a rule. The field and the rule make up the detail.
@@ -248,6 +283,12 @@ impl Problem {
     #[must_use]
     pub(crate) fn of(mut self, field: &str) -> Self {
         self.field = Some(field.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn because(mut self, reason: GapReason) -> Self {
+        self.reason = Some(reason);
         self
     }
 
@@ -288,7 +329,7 @@ impl From<AppendError> for Problem {
     }
 }
 
-const RETRY: Duration = Duration::from_secs(2);
+pub(crate) const RETRY: Duration = Duration::from_secs(2);
 
 /// `time`, lengthened by chance to up to its double, so that many who wait do not come at once.
 pub(crate) fn jittered(time: Duration) -> Duration {
@@ -309,6 +350,8 @@ struct Body {
     rule: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 impl IntoResponse for Problem {
@@ -322,6 +365,7 @@ impl IntoResponse for Problem {
             field: self.field,
             rule: self.rule,
             line: self.line,
+            reason: self.reason.map(GapReason::as_str),
         };
         let headers = [
             (header::CONTENT_TYPE, "application/problem+json"),

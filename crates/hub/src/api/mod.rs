@@ -3,13 +3,17 @@
 mod accept;
 mod batch;
 mod body;
+mod delivery;
 mod draft;
+mod explanation;
 mod follow;
 mod head;
 mod key;
 mod publish;
 mod status;
+mod subscribers;
 mod topics;
+mod verdict;
 mod web;
 
 use axum::{
@@ -37,6 +41,8 @@ pub(crate) fn router(hub: Hub) -> Router {
         .route("/events/", topic.clone())
         .route("/events/{*topic}", topic)
         .route("/topics", get(topics::topics))
+        .route("/subscribers", get(subscribers::subscribers))
+        .route("/debug/delivery", get(delivery::delivery))
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .route("/problems", get(status::problems))

@@ -2,9 +2,11 @@
 
 mod access;
 mod connections;
+mod delivery;
 mod follow;
 mod idempotency;
 mod leaving;
 mod publish;
 mod status;
+mod subscribers;
 mod support;

@@ -42,7 +42,7 @@ use self::{
 pub use self::{
     name::{SubscriberName, SubscriberNameError},
     registry::Sessions,
-    session::{Closed, Fate, Session, SessionId},
+    session::{Closed, Fate, Follows, Session, SessionId},
     stats::FanoutStats,
     subscriber::Subscriber,
 };

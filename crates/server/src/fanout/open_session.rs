@@ -145,6 +145,7 @@ impl OpenSession {
             id: self.id.clone(),
             topics,
             patterns,
+            everything: self.filter.is_everything(),
             peer: self.peer,
             opened: self.opened,
             closed,
@@ -155,6 +156,8 @@ impl OpenSession {
             events: self.events.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             taken: (taken_ms > 0).then_some(Timestamp { unix_ms: taken_ms }),
+            // A compiled pattern is not kept for one that is gone.
+            filter: closed.is_none().then(|| Arc::clone(&self.filter)),
             gaps: past.map(|past| past.gaps.clone()).unwrap_or_default(),
         }
     }

@@ -1,12 +1,14 @@
 //! A session: one stream of a subscriber, from its opening to its end, and what became of an
 //! event on it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
+
+use url::Url;
 
 use super::name::SubscriberName;
 use crate::{
     cursor::Offset,
-    matcher::Filter,
+    matcher::{Filter, Pattern},
     record::Timestamp,
     subscription::{Gap, GapReason, Phase},
     topic::Topic,
@@ -32,6 +34,8 @@ pub struct Session {
     pub topics: Box<[Topic]>,
     /// The patterns that it follows, as they were written.
     pub patterns: Box<[Box<str>]>,
+    /// Whether it follows every topic.
+    pub everything: bool,
     /// Who is at the other end of the connection, if the caller said so.
     pub peer: Option<SocketAddr>,
     /// When it was opened.
@@ -54,6 +58,8 @@ pub struct Session {
     /// When its connection last took bytes.
     pub taken: Option<Timestamp>,
     pub(super) gaps: Gaps,
+    /// Of one that is open: what it follows, ready to be asked.
+    pub(super) filter: Option<Arc<Filter>>,
 }
 
 /// The end of a session.
@@ -63,6 +69,17 @@ pub struct Closed {
     pub at: Timestamp,
     /// The log's last offset at that moment.
     pub log_end: Offset,
+}
+
+/// By what a session follows a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows<'a> {
+    /// By its name.
+    Name,
+    /// By this pattern.
+    Pattern(&'a str),
+    /// It follows every topic.
+    Everything,
 }
 
 /// What became of an event that a session follows.
@@ -83,6 +100,23 @@ pub enum Fate {
 }
 
 impl Session {
+    /// By what it follows `topic`, if it does. `base` is the URL that its patterns were parsed
+    /// with; those of a session that ended are parsed again, some 100 µs each.
+    pub fn follows(&self, topic: &Topic, base: &Url) -> Option<Follows<'_>> {
+        if self.everything {
+            return Some(Follows::Everything);
+        }
+        if self.topics.binary_search(topic).is_ok() {
+            return Some(Follows::Name);
+        }
+        let live = self.filter.as_ref().map(|filter| filter.patterns());
+        let found = self.patterns.iter().enumerate().find(|(at, text)| match live {
+            Some(patterns) => patterns.get(*at).is_some_and(|pattern| pattern.matches(topic)),
+            None => Pattern::parse(text, base).is_ok_and(|pattern| pattern.matches(topic)),
+        });
+        found.map(|(_, text)| Follows::Pattern(text))
+    }
+
     /// What became of the event at `offset`, of this session's epoch, if the session follows it.
     pub fn fate(&self, offset: Offset) -> Fate {
         if let Some(gap) = self.gaps.last.iter().find(|gap| gap.covers(offset)) {
@@ -153,6 +187,8 @@ mod tests {
             id: SessionId { name: SubscriberName::new(name).unwrap(), serial },
             topics: [Topic::new("t").unwrap()].into(),
             patterns: [].into(),
+            everything: false,
+            filter: None,
             peer: None,
             opened: Timestamp { unix_ms: 1 },
             closed: None,
