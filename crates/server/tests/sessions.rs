@@ -1,6 +1,6 @@
 //! What a fan-out remembers of its subscribers, in a bounded place.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tidings_server::{
@@ -12,6 +12,7 @@ use tidings_server::{
     subscription::{Phase, Start, SubscriptionConfig},
     topic::Topic,
 };
+use tokio::time::timeout;
 
 fn topic() -> Topic {
     Topic::new("a").unwrap()
@@ -25,6 +26,18 @@ fn subscribe(fanout: &Fanout, text: impl ToString, start: Start) -> Subscriber {
     let caller = Caller { name: Some(name(text)), peer: None };
     let filter = Filter::new([Matcher::Exact(topic())]);
     fanout.subscribe_as(caller, Subscribe { filter, start, config: SubscriptionConfig::default() })
+}
+
+/// All that comes, once it ends in `end`.
+async fn until(subscriber: &mut Subscriber, end: &[u8]) -> usize {
+    let mut text = Vec::new();
+    let read = async {
+        while !text.ends_with(end) {
+            text.extend_from_slice(&subscriber.next().await.expect("the stream goes on"));
+        }
+    };
+    timeout(Duration::from_secs(20), read).await.expect("it comes within 20 s");
+    text.len()
 }
 
 fn start() -> (Arc<MemoryLog>, Fanout) {
@@ -56,13 +69,13 @@ async fn what_was_given_is_handed_over_once_more_is_asked_for() {
     let mut subscriber = subscribe(&fanout, "ann", Start::Latest);
     let now = || fanout.sessions_of(&name("ann")).sessions[0].clone();
     assert_eq!((now().start, now().cursor), (Some(Offset(0)), Some(Offset(0))));
-    let opening = subscriber.next().await.unwrap();
+    let opening_bytes = until(&mut subscriber, b"}\n\n").await;
     log.append(NewRecord::new(topic(), "one").into()).await.unwrap();
-    let event = subscriber.next().await.unwrap();
-    assert_eq!(now().bytes, opening.len() as u64, "the event was given, and is not taken yet");
+    let event_bytes = until(&mut subscriber, b"data: one\n\n").await;
+    assert_eq!(now().bytes, opening_bytes as u64, "the event was given, and is not taken yet");
     assert_eq!(now().fate(Offset(1)), Fate::Waiting);
     assert!(subscriber.next().now_or_never().is_none());
-    assert_eq!((now().bytes, now().events), ((opening.len() + event.len()) as u64, 1));
+    assert_eq!((now().bytes, now().events), ((opening_bytes + event_bytes) as u64, 1));
     assert_eq!((now().fate(Offset(1)), now().phase), (Fate::Sent, Phase::Live));
     drop(subscriber);
     assert_eq!((now().fate(Offset(1)), now().phase), (Fate::Sent, Phase::Closed));
@@ -74,10 +87,7 @@ async fn what_a_connection_never_asked_for_was_not_handed_to_it() {
     let (log, fanout) = start();
     let mut subscriber = subscribe(&fanout, "ann", Start::Earliest);
     log.append(NewRecord::new(topic(), "one").into()).await.unwrap();
-    let mut text = Vec::new();
-    while !text.ends_with(b"data: one\n\n") {
-        text.extend_from_slice(&subscriber.next().await.unwrap());
-    }
+    until(&mut subscriber, b"data: one\n\n").await;
     drop(subscriber);
     let session = fanout.sessions_of(&name("ann")).sessions[0].clone();
     assert_eq!(session.fate(Offset(1)), Fate::Missed);
@@ -93,10 +103,7 @@ async fn an_id_that_has_no_place_confirms_nothing() {
         let mut subscriber = subscribe(&fanout, "ann", Start::from_last_event_id(id));
         let now = || fanout.sessions_of(&name("ann")).sessions[0].clone();
         assert!(now().start.is_none() && !now().resumed_past(Offset(1)), "{id}");
-        let mut text = Vec::new();
-        while !text.ends_with(b"data: one\n\n") {
-            text.extend_from_slice(&subscriber.next().await.unwrap());
-        }
+        until(&mut subscriber, b"data: one\n\n").await;
         assert!(subscriber.next().now_or_never().is_none());
         assert!(now().start.is_none() && !now().resumed_past(Offset(1)), "{id}");
         assert!(now().resumed_after.as_ref().is_some_and(|kept| kept.len() <= 256));

@@ -17,7 +17,7 @@ use crate::{
     frame::Format,
     log::{Bounds, Read, ReadError},
     record::Timestamp,
-    subscription::{Demand, Subscription},
+    subscription::{Delivered, Demand, Subscription},
 };
 
 /// One subscriber's stream of bytes.
@@ -147,7 +147,10 @@ impl Subscriber {
     fn report(&mut self) {
         let Some(reached) = self.machine.sent_through() else { return };
         let delivered = self.machine.take_delivered();
-        self.shared.counters.add(delivered);
+        // Most looks of a quiet stream find nothing, and the counters are everybody's.
+        if delivered != Delivered::default() {
+            self.shared.counters.add(delivered);
+        }
         self.session.hand_over(reached, delivered);
     }
 }
