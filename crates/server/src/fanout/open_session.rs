@@ -26,7 +26,7 @@ use crate::{
 
 /// What a running session reports. One task writes, anybody reads.
 ///
-/// It takes about 180 bytes with its place in the registry, beside the text of its name; a test
+/// It takes some 185 bytes with its place in the registry, beside the text of its name; a test
 /// holds it to that.
 #[derive(Debug)]
 pub(super) struct OpenSession {
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn an_open_session_takes_little() {
         // With the two counts of its `Arc`.
-        assert!(size_of::<OpenSession>() + 16 <= 176, "{}", size_of::<OpenSession>());
+        assert!(size_of::<OpenSession>() + 16 <= 160, "{}", size_of::<OpenSession>());
     }
 
     #[test]
