@@ -27,7 +27,6 @@ pub(crate) enum Kind {
     ForeignHost,
     ForeignOrigin,
     LocalOnly,
-    NotOffered,
     Crowded,
     LogAway,
     Leaving,
@@ -42,7 +41,7 @@ struct Entry {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Malformed,
         Self::UnknownField,
         Self::InvalidField,
@@ -59,7 +58,6 @@ impl Kind {
         Self::ForeignHost,
         Self::ForeignOrigin,
         Self::LocalOnly,
-        Self::NotOffered,
         Self::Crowded,
         Self::LogAway,
         Self::Leaving,
@@ -193,13 +191,6 @@ impl Kind {
                 "Who is subscribed, and what was delivered to whom, is for the operator. Ask from \
                  the machine that the hub runs on, at a loopback address such as 127.0.0.1 and \
                  not through a proxy: for instance `ssh HOST curl http://127.0.0.1:8080/…`.",
-            ),
-            Self::NotOffered => (
-                "not-offered",
-                StatusCode::NOT_IMPLEMENTED,
-                "This is not offered yet",
-                "The request asks for something that this version of the hub does not do, and \
-                 that it must not pass over in silence. Nothing was changed.",
             ),
             Self::Crowded => (
                 "crowded",

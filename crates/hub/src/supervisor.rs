@@ -86,6 +86,9 @@ mod tests {
         fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
             self.inner.record(offset)
         }
+        fn ended(&self, filter: &tidings_server::matcher::Filter) -> Option<Offset> {
+            self.inner.ended(filter)
+        }
         fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
             self.inner.topics(after, count_max)
         }

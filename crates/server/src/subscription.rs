@@ -26,7 +26,7 @@ use crate::{
     fanout::SubscriberName,
     frame::{CURSOR, Format, GAP, requested},
     log::{Bounds, Read, ReadError, ReadLimits},
-    record::{EARLIEST, PublisherId},
+    record::{EARLIEST, PublisherId, SharedRecord},
 };
 
 /// How a subscription behaves.
@@ -182,8 +182,11 @@ pub enum Demand {
     Send(Bytes),
     /// Find the record with this publisher's id, then [`Subscription::handle_resolved`].
     Resolve(PublisherId),
-    /// Look in the shared tail after this offset, then [`Subscription::handle_tail`].
-    Tail(Offset),
+    /// Look in the shared tail after this place, then [`Subscription::handle_tail`].
+    Tail(TailPlace),
+    /// Ask the log whether the topics have [ended](crate::log::Log::ended), then
+    /// [`Subscription::handle_ended`].
+    Ended,
     /// Read the log after this offset, then [`Subscription::handle_read`].
     Read(Offset, ReadLimits),
     /// Nothing to do before this moment, unless [`Subscription::handle_wake`] is called.
@@ -192,7 +195,16 @@ pub enum Demand {
     End,
 }
 
-/// What the shared tail has after an offset.
+/// A place in the shared tail, where ephemeral events stand between the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TailPlace {
+    /// The last record behind it.
+    pub after: Offset,
+    /// How many ephemeral events, of all that there ever were, are behind it.
+    pub heard: u64,
+}
+
+/// What the shared tail has after a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TailRead {
     /// The frames of what matches, and how far they reach.
@@ -204,7 +216,9 @@ pub enum TailRead {
         /// The offset of the last record among them, if there is one.
         last: Option<Offset>,
         /// All that matches up to here is among them.
-        through: Offset,
+        through: TailPlace,
+        /// Whether a topic ended or was opened up to there.
+        marks: bool,
         /// Whether the tail has more after it.
         more: bool,
     },
@@ -235,6 +249,8 @@ pub struct Subscription {
     after: Offset,
     /// The place that was asked for, once it is known.
     start: Option<Offset>,
+    /// How many ephemeral events are behind it.
+    heard: u64,
     /// The last place that the subscriber was told.
     told: Offset,
     opened: bool,
@@ -247,6 +263,10 @@ pub struct Subscription {
     /// After a failed read: when to try again.
     read_at: Option<Instant>,
     close: Option<Close>,
+    /// Whether the topics have ended is to be asked.
+    ask_ended: bool,
+    /// The place where the topics ended: the stream is over there.
+    ends_at: Option<Offset>,
     delivered: Delivered,
 }
 
@@ -267,13 +287,15 @@ struct Close {
 }
 
 impl Subscription {
-    /// A subscription that starts at `start` in a log with these bounds. The opening tells the
-    /// subscriber its `name`, if it has one.
+    /// A subscription that starts at `start` in a log with these bounds, when there were so many
+    /// ephemeral events: those are not for it. The opening tells the subscriber its `name`, if it
+    /// has one.
     pub fn new(
         config: SubscriptionConfig,
         name: Option<SubscriberName>,
         start: Start,
         bounds: Bounds,
+        heard: u64,
         now: Instant,
     ) -> Self {
         let mut subscription = Self {
@@ -284,6 +306,7 @@ impl Subscription {
             out: VecDeque::new(),
             after: bounds.last,
             start: None,
+            heard,
             told: Offset::ZERO,
             opened: false,
             requested: None,
@@ -292,6 +315,8 @@ impl Subscription {
             asked: false,
             read_at: None,
             close: None,
+            ask_ended: true,
+            ends_at: None,
             delivered: Delivered::default(),
         };
         subscription.place(start, bounds);
@@ -352,6 +377,12 @@ impl Subscription {
                 return Demand::Send(out.into());
             }
         }
+        if self.ask_ended && self.state != State::Closed {
+            return Demand::Ended;
+        }
+        if self.ends_at.is_some_and(|at| self.opened && at <= self.after) {
+            self.state = State::Closed;
+        }
         let may_ask = !self.asked && self.read_at.is_none_or(|at| at <= now);
         match &self.state {
             State::Closed => Demand::End,
@@ -363,7 +394,9 @@ impl Subscription {
                 self.asked = true;
                 Demand::Read(self.after, self.config.read_limits)
             }
-            State::Live if self.woken => Demand::Tail(self.after),
+            State::Live if self.woken => {
+                Demand::Tail(TailPlace { after: self.after, heard: self.heard })
+            }
             _ if self.heartbeat_at <= now => Demand::Send(self.heartbeat(now)),
             _ => {
                 let read_at = self.read_at.filter(|_| !self.asked && self.state != State::Live);
@@ -384,6 +417,12 @@ impl Subscription {
         if self.state == State::Live && !self.woken && self.opened {
             self.after = self.after.max(through);
         }
+    }
+
+    /// The answer to [`Demand::Ended`].
+    pub fn handle_ended(&mut self, at: Option<Offset>) {
+        self.ask_ended = false;
+        self.ends_at = at;
     }
 
     /// The answer to [`Demand::Resolve`].
@@ -412,11 +451,13 @@ impl Subscription {
     pub fn handle_tail(&mut self, read: TailRead) {
         match read {
             TailRead::Behind => self.state = State::Reading,
-            TailRead::Frames { chunks, events, last, through, more } => {
+            TailRead::Frames { chunks, events, last, through, marks, more } => {
                 self.open();
                 self.out.extend(chunks);
                 self.delivered.events += events;
-                self.after = self.after.max(through);
+                self.after = self.after.max(through.after);
+                self.heard = self.heard.max(through.heard);
+                self.ask_ended |= marks;
                 self.told = last.unwrap_or(self.told);
                 self.woken = more;
             }
@@ -436,15 +477,18 @@ impl Subscription {
             Ok(Read::Page(page)) => {
                 self.open();
                 let mut frames = Vec::new();
+                let is_event = |record: &&SharedRecord| record.new.kind.is_event();
                 for record in &page.records {
                     self.config.format.record(&mut frames, record, self.epoch);
+                    self.ask_ended |= !is_event(&record);
                 }
                 if !frames.is_empty() {
                     self.out.push_back(frames.into());
                 }
-                self.delivered.events += page.records.len() as u64;
+                let mut events = page.records.iter().filter(is_event);
+                self.delivered.events += events.clone().count() as u64;
                 self.after = self.after.max(page.through);
-                self.told = page.records.last().map_or(self.told, |record| record.offset);
+                self.told = events.next_back().map_or(self.told, |record| record.offset);
                 // The tail says whether it reaches back to here.
                 self.state = State::Live;
                 self.woken = true;

@@ -47,6 +47,9 @@ impl Log for Rotten {
     fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
         self.0.record(offset)
     }
+    fn ended(&self, filter: &Filter) -> Option<Offset> {
+        self.0.ended(filter)
+    }
     fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
         self.0.topics(after, count_max)
     }

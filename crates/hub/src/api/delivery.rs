@@ -80,6 +80,10 @@ async fn find(hub: &Hub, id: &str) -> Result<SharedRecord, Problem> {
         hub.log.resolve(&id).await.map_err(unreadable)?.ok_or_else(never)?
     };
     let found = hub.log.record(offset).await.map_err(unreadable)?;
+    if found.as_ref().is_some_and(|record| !record.new.kind.is_event()) {
+        let why = "the end of a topic stands there, which is no event";
+        return Err(unknown(GapReason::UnknownId, why));
+    }
     found.ok_or_else(|| {
         let first = hub.log.bounds().first;
         if offset == Offset::ZERO || offset >= first {

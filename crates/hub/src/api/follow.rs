@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Method, request::Parts};
+use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use tidings_server::{
     axum::{LastEventId, SUBSCRIBER, stream_headers, subscriber_header},
     body::StreamBody,
@@ -38,6 +38,12 @@ pub(super) async fn follow(
     let (parts, _) = request.into_parts();
     let (caller, subscribe) = subscribe(&hub, grant, &parts)?;
     let format = subscribe.config.format;
+    if hub.fanout.is_over(&subscribe.filter, &subscribe.start).await {
+        if parts.method == Method::GET {
+            hub.fanout.remember_over(caller, subscribe.filter, &subscribe.start).await;
+        }
+        return Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response());
+    }
     if parts.method == Method::HEAD {
         return Ok((stream_headers(format), Body::new(Lengthless)).into_response());
     }

@@ -5,6 +5,7 @@ mod batch;
 mod body;
 mod delivery;
 mod draft;
+mod end;
 mod explanation;
 mod follow;
 mod head;
@@ -35,7 +36,7 @@ use crate::{
 
 /// All that the hub offers.
 pub(crate) fn router(hub: Hub) -> Router {
-    let topic = get(follow::follow).post(publish::event);
+    let topic = get(follow::follow).post(publish::event).delete(end::end);
     let mut router = Router::new()
         .route("/events", get(follow::follow).post(publish::batch))
         .route("/events/", topic.clone())
@@ -130,7 +131,9 @@ async fn not_found(parts: Parts) -> Problem {
 
 async fn method_not_allowed(method: Method) -> Problem {
     let detail = match method {
-        Method::DELETE => "ending a topic is not offered yet".to_owned(),
+        Method::DELETE => {
+            "DELETE is not offered here; it ends a topic at /events/{topic}".to_owned()
+        }
         Method::PUT => "PUT is not offered here; events are published with POST".to_owned(),
         method => format!("{method} is not offered here"),
     };

@@ -230,6 +230,22 @@ async fn what_was_before_the_hub_started_is_not_known() {
 }
 
 #[tokio::test]
+async fn who_comes_back_to_an_ended_topic_confirms_all_the_same() {
+    let hub = Hub::start().await;
+    let (_, mut stream) = hub.follow("GET /events/a?subscriber=ann").await;
+    stream.opened().await;
+    let last = hub.post("/events/a?id=last", "secret").await.id();
+    let end = hub.ask("DELETE /events/a", "").await.id();
+    assert!(stream.end().await.contains("id: last"));
+    becomes(&hub, &last, "ann", "sent_unconfirmed").await;
+    let back = hub.ask("GET /events/a?subscriber=ann\nLast-Event-ID: last", "").await;
+    assert_eq!(back.status, 204);
+    becomes(&hub, &last, "ann", "acknowledged").await;
+    let problem = hub.get(&target(&end, "ann")).await.is_problem(404, "unknown-event");
+    assert_eq!(problem["reason"], "unknown_id");
+}
+
+#[tokio::test]
 async fn an_event_that_is_not_there_is_told_apart() {
     let retention = Retention { records_max: 2, ..Retention::default() };
     let hub = Hub::with(|config| config.retention = retention).await;

@@ -5,6 +5,7 @@ mod connections;
 mod delivery;
 mod follow;
 mod idempotency;
+mod kinds;
 mod leaving;
 mod publish;
 mod status;

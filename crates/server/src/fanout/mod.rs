@@ -12,6 +12,7 @@
 mod interest;
 mod name;
 mod open_session;
+mod over;
 mod registry;
 mod ring;
 mod session;
@@ -50,7 +51,7 @@ use crate::{
     cursor::Offset,
     log::{Read, ReadLimits, SharedLog, Tail, TailItem},
     matcher::Filter,
-    record::SharedRecord,
+    record::{SharedRecord, Timestamp},
     subscription::{Start, Subscription, SubscriptionConfig},
     topic::Topic,
 };
@@ -153,17 +154,13 @@ impl Fanout {
         if let Some(drain) = *self.0.closing.lock() {
             bell.close(drain.closing());
         }
+        let heard = self.0.ring.read().ephemerals();
         let bounds = self.0.log.bounds();
         let now = Instant::now().into_std();
-        let name = caller.name.unwrap_or_else(|| SubscriberName::from_random(rand::random()));
-        let resumed_after = request.start.requested().map(Box::from);
-        let told = Some(name.clone());
-        let machine = Subscription::new(request.config, told, request.start, bounds, now);
+        let session = self.0.enter(caller, filter, bell, &request.start);
+        let told = Some(session.id.name.clone());
+        let machine = Subscription::new(request.config, told, request.start, bounds, heard, now);
         self.0.counters.opened();
-        let session = self.0.registry.open(|serial| {
-            let session_id = SessionId { name, serial };
-            OpenSession::new(session_id, filter, bell, caller.peer, resumed_after)
-        });
         if let Some(start) = machine.start() {
             session.place(start);
         }
@@ -222,15 +219,41 @@ impl Drain {
 }
 
 impl Shared {
+    fn enter(
+        &self,
+        caller: Caller,
+        filter: Arc<Filter>,
+        bell: Arc<Bell>,
+        start: &Start,
+    ) -> Arc<OpenSession> {
+        let name = caller.name;
+        let name = name.unwrap_or_else(|| SubscriberName::from_random(rand::random()));
+        let resumed_after = start.requested().map(Box::from);
+        self.registry.open(|serial| {
+            let id = SessionId { name, serial };
+            OpenSession::new(id, filter, bell, caller.peer, resumed_after)
+        })
+    }
+
+    fn leave(&self, session: &OpenSession) {
+        let mark = self.rung_through();
+        let closed = Closed { at: Timestamp::now(), log_end: self.log.bounds().last };
+        self.registry.close(session, mark, closed);
+    }
+
     fn rung_through(&self) -> Offset {
         Offset(self.rung_through.load(Ordering::Acquire))
     }
 
     fn publish(&self, records: Vec<SharedRecord>) {
-        let Some(last) = records.last().map(|record| record.offset) else { return };
-        self.ring.write().push(records.iter().cloned());
-        self.interest.lock().ring(&records);
-        self.rung_through.fetch_max(last.0, Ordering::Release);
+        let (before, through) = {
+            let mut ring = self.ring.write();
+            let before = ring.through();
+            ring.push(records.iter().cloned());
+            (before, ring.through())
+        };
+        self.interest.lock().ring(&records, before);
+        self.rung_through.fetch_max(through.0, Ordering::Release);
     }
 
     // The tail lost its place: everybody looks again, and reads the log where the ring is short.
@@ -248,7 +271,9 @@ async fn follow(shared: Weak<Shared>, mut tail: Tail) {
         match item {
             Some(TailItem::Records(records)) => {
                 let through = shared.ring.read().through();
-                let new = records.into_iter().filter(|record| record.offset > through).collect();
+                let is_new =
+                    |record: &SharedRecord| record.offset > through || !record.new.kind.is_kept();
+                let new = records.into_iter().filter(is_new).collect();
                 shared.publish(new);
             }
             Some(TailItem::Lagged) => catch_up(&shared).await,

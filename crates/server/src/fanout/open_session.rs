@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(cursor(9), Some(Offset(3)));
         session.rest(Phase::Live, true);
         assert_eq!(cursor(9), Some(Offset(9)));
-        session.bell.ring();
+        session.bell.ring(Offset(3));
         assert_eq!(cursor(9), Some(Offset(3)));
         session.look();
         session.bell.take();

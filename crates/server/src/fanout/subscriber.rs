@@ -11,12 +11,11 @@ use bytes::Bytes;
 use futures_core::{Stream, future::BoxFuture};
 use tokio::time::{Instant, Sleep};
 
-use super::{Shared, SubscriberName, open_session::OpenSession, session::Closed};
+use super::{Shared, SubscriberName, open_session::OpenSession};
 use crate::{
     cursor::Offset,
     frame::Format,
     log::{Bounds, Read, ReadError},
-    record::Timestamp,
     subscription::{Delivered, Demand, Subscription},
 };
 
@@ -78,7 +77,8 @@ impl Subscriber {
             self.poll_lookup(cx);
             // The mark first: whatever is in the tail by then has already rung.
             let rung_through = self.shared.rung_through.load(Ordering::Acquire);
-            if self.session.bell.take() {
+            if let Some(quiet) = self.session.bell.take() {
+                self.machine.handle_quiet(quiet);
                 self.machine.handle_wake();
                 if let Some(closing) = self.session.bell.take_closing() {
                     self.machine.handle_close(closing.retry, closing.at);
@@ -88,10 +88,13 @@ impl Subscriber {
             }
             match self.machine.poll(Instant::now().into_std()) {
                 Demand::Send(bytes) => return Poll::Ready(Some(bytes)),
-                Demand::Tail(after) => {
+                Demand::Tail(place) => {
                     let read =
-                        self.shared.ring.read().read(after, &self.session.filter, self.format);
+                        self.shared.ring.read().read(place, &self.session.filter, self.format);
                     self.machine.handle_tail(read);
+                }
+                Demand::Ended => {
+                    self.machine.handle_ended(self.shared.log.ended(&self.session.filter));
                 }
                 Demand::Resolve(id) => {
                     let shared = Arc::clone(&self.shared);
@@ -139,6 +142,10 @@ impl Stream for Subscriber {
             self.session.place(start);
         }
         self.session.rest(self.machine.phase(), bytes.is_pending());
+        if let Poll::Ready(None) = bytes {
+            // Nobody will ask again.
+            self.report();
+        }
         bytes
     }
 }
@@ -159,9 +166,7 @@ impl Drop for Subscriber {
     fn drop(&mut self) {
         let session = &self.session;
         self.shared.interest.lock().remove(self.id, &session.filter);
-        let mark = self.shared.rung_through();
-        let log_end = self.shared.log.bounds().last;
-        self.shared.registry.close(session, mark, Closed { at: Timestamp::now(), log_end });
+        self.shared.leave(session);
     }
 }
 

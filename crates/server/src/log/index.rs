@@ -13,7 +13,7 @@ use super::{Retention, TopicSummary};
 use crate::{
     cursor::Offset,
     matcher::Filter,
-    record::{NewRecord, PublisherId, Timestamp},
+    record::{Kind, NewRecord, PublisherId, Timestamp},
     topic::{Topic, TopicError},
 };
 
@@ -26,6 +26,8 @@ pub struct Index<L> {
     entries: VecDeque<Entry<L>>,
     // The topics after the first, of the few records that have more than one.
     more_topics: HashMap<Offset, SmallVec<[TopicId; 3]>>,
+    // The few records that are no events.
+    marks: BTreeSet<Offset>,
     bytes: u64,
     last: Offset,
     topics: HashMap<TopicId, TopicEntry>,
@@ -66,8 +68,27 @@ struct IdEntry {
 struct TopicEntry {
     topic: Topic,
     offsets: VecDeque<Offset>,
-    // The newest record of the topic that was trimmed; zero if none, or forgotten.
+    // How many of them are marks.
+    marks: u32,
+    // The newest event of the topic that was trimmed; zero if none, or forgotten.
     trimmed: Offset,
+    // The newest record of the topic that was trimmed, and its place in the trims' order.
+    remembered: Offset,
+    // Where the topic ended, if it was not opened since.
+    ended: Option<Offset>,
+}
+
+/// How far a topic was trimmed, for storing it beside the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trim {
+    /// The topic.
+    pub topic: Topic,
+    /// Its newest event that was trimmed; zero if only marks were.
+    pub trimmed: Offset,
+    /// Its newest record that was trimmed.
+    pub remembered: Offset,
+    /// Where the topic ended, if it was not opened since.
+    pub ended: Option<Offset>,
 }
 
 /// How far each topic was trimmed, and for those past the bound only the furthest.
@@ -133,6 +154,7 @@ impl<L: Copy> Index<L> {
         Self {
             entries: VecDeque::new(),
             more_topics: HashMap::new(),
+            marks: BTreeSet::new(),
             bytes: 0,
             last,
             topics: HashMap::new(),
@@ -191,7 +213,7 @@ impl<L: Copy> Index<L> {
             })
             .collect();
         let id = record.id.as_ref().map(PublisherId::as_str);
-        self.insert(place, topics, id, earliest_of_its_id);
+        self.insert(place, record.kind, topics, id, earliest_of_its_id);
     }
 
     /// Adds a stored record as [`push`](Self::push) does, by the text of its topics and its id:
@@ -202,6 +224,7 @@ impl<L: Copy> Index<L> {
     pub fn push_stored<'a>(
         &mut self,
         place: Place<L>,
+        kind: Kind,
         topics: impl Iterator<Item = &'a str>,
         id: Option<&str>,
         earliest_of_its_id: bool,
@@ -212,7 +235,7 @@ impl<L: Copy> Index<L> {
                 None => Topic::new(topic).map(|topic| self.add_topic(topic)),
             })
             .collect::<Result<_, _>>()?;
-        self.insert(place, topics, id, earliest_of_its_id);
+        self.insert(place, kind, topics, id, earliest_of_its_id);
         Ok(())
     }
 
@@ -225,7 +248,14 @@ impl<L: Copy> Index<L> {
         let id = TopicId(self.topic_id_next);
         self.topic_id_next += 1;
         self.topic_ids.insert(topic.clone(), id);
-        let entry = TopicEntry { topic, offsets: VecDeque::new(), trimmed: Offset::ZERO };
+        let entry = TopicEntry {
+            topic,
+            offsets: VecDeque::new(),
+            marks: 0,
+            trimmed: Offset::ZERO,
+            remembered: Offset::ZERO,
+            ended: None,
+        };
         self.topics.insert(id, entry);
         id
     }
@@ -233,6 +263,7 @@ impl<L: Copy> Index<L> {
     fn insert(
         &mut self,
         place: Place<L>,
+        kind: Kind,
         topics: SmallVec<[TopicId; 4]>,
         id: Option<&str>,
         earliest_of_its_id: bool,
@@ -243,7 +274,16 @@ impl<L: Copy> Index<L> {
             if let Some(entry) = self.topics.get_mut(id) {
                 self.topics_with_records += usize::from(entry.offsets.is_empty());
                 entry.offsets.push_back(offset);
+                entry.marks += u32::from(!kind.is_event());
+                if kind == Kind::Ended {
+                    entry.ended = Some(offset);
+                } else if entry.ended.is_some_and(|ended| ended < offset) {
+                    entry.ended = None;
+                }
             }
+        }
+        if !kind.is_event() {
+            self.marks.insert(offset);
         }
         let topic = topics.first().copied().unwrap_or(TopicId(u64::MAX));
         if topics.len() > 1 {
@@ -346,7 +386,7 @@ impl<L: Copy> Index<L> {
         None
     }
 
-    /// Whether a record that the filter's topics match was trimmed after `after`.
+    /// Whether an event that the filter's topics match was trimmed after `after`.
     ///
     /// Exact for the topics remembered one by one; for the rest it may say yes for a no.
     pub fn was_trimmed_after(&self, after: Offset, filter: &Filter) -> bool {
@@ -362,7 +402,9 @@ impl<L: Copy> Index<L> {
         named
             || filter.has_patterns()
                 && self.trims.by_offset.range((after.next(), TopicId(0))..).rev().any(|(_, id)| {
-                    self.topics.get(id).is_some_and(|entry| filter.matches_topic(&entry.topic))
+                    self.topics.get(id).is_some_and(|entry| {
+                        entry.trimmed > after && filter.matches_topic(&entry.topic)
+                    })
                 })
     }
 
@@ -390,9 +432,15 @@ impl<L: Copy> Index<L> {
             let Some(entry) = self.entries.pop_front() else { return };
             self.bytes -= u64::from(entry.bytes);
             let more = self.more_topics.remove(&entry.offset).unwrap_or_default();
+            let is_mark = !self.marks.is_empty() && self.marks.remove(&entry.offset);
             for id in std::iter::once(entry.topic).chain(more) {
                 if let Some(topic) = self.topics.get_mut(&id) {
                     topic.offsets.pop_front();
+                    if is_mark {
+                        topic.marks -= 1;
+                    } else {
+                        topic.trimmed = entry.offset;
+                    }
                     self.topics_with_records -= usize::from(topic.offsets.is_empty());
                 }
                 self.remember_trim(id, entry.offset);
@@ -418,14 +466,15 @@ impl<L: Copy> Index<L> {
 
     fn remember_trim(&mut self, id: TopicId, offset: Offset) {
         let Some(topic) = self.topics.get_mut(&id) else { return };
-        self.trims.by_offset.remove(&(topic.trimmed, id));
-        topic.trimmed = offset;
+        self.trims.by_offset.remove(&(topic.remembered, id));
+        topic.remembered = offset;
         self.trims.by_offset.insert((offset, id));
         while self.trims.by_offset.len() > Self::TRIMS_MAX {
-            let Some((offset, id)) = self.trims.by_offset.pop_first() else { return };
-            self.trims.floor = self.trims.floor.max(offset);
+            let Some((_, id)) = self.trims.by_offset.pop_first() else { return };
             if let Some(topic) = self.topics.get_mut(&id) {
+                self.trims.floor = self.trims.floor.max(topic.trimmed);
                 topic.trimmed = Offset::ZERO;
+                topic.remembered = Offset::ZERO;
                 if topic.offsets.is_empty()
                     && let Some(topic) = self.topics.remove(&id)
                 {
@@ -436,11 +485,11 @@ impl<L: Copy> Index<L> {
     }
 
     /// The topics' trims, for storing them beside the log.
-    pub fn trims(&self) -> impl Iterator<Item = (&Topic, Offset)> {
-        self.trims
-            .by_offset
-            .iter()
-            .filter_map(|(offset, id)| Some((&self.topics.get(id)?.topic, *offset)))
+    pub fn trims(&self) -> impl Iterator<Item = Trim> {
+        self.trims.by_offset.iter().filter_map(|(_, id)| {
+            let &TopicEntry { ref topic, trimmed, remembered, ended, .. } = self.topics.get(id)?;
+            Some(Trim { topic: topic.clone(), trimmed, remembered, ended })
+        })
     }
 
     /// The furthest of the trims that are no longer remembered topic by topic.
@@ -449,20 +498,43 @@ impl<L: Copy> Index<L> {
     }
 
     /// Takes up stored trims, before any record is pushed.
-    pub fn restore_trims(
-        &mut self,
-        floor: Offset,
-        trims: impl IntoIterator<Item = (Topic, Offset)>,
-    ) {
+    pub fn restore_trims(&mut self, floor: Offset, trims: impl IntoIterator<Item = Trim>) {
         self.trims.floor = floor;
-        for (topic, offset) in trims {
+        for Trim { topic, trimmed, remembered, ended } in trims {
             let id = self.add_topic(topic);
-            self.remember_trim(id, offset);
+            if let Some(topic) = self.topics.get_mut(&id) {
+                topic.trimmed = trimmed;
+                topic.ended = ended;
+            }
+            self.remember_trim(id, remembered);
         }
     }
 
-    /// Topics with records, by name, from the one after `after`.
-    pub fn summaries(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
+    /// The place by which the topics that the filter names had all ended, as
+    /// [`Log::ended`](super::Log::ended) says it.
+    pub fn ended(&self, filter: &Filter) -> Option<Offset> {
+        if filter.has_patterns() {
+            return None;
+        }
+        let ended = |topic| self.topics.get(self.topic_ids.get(topic)?)?.ended;
+        let mut topics = filter.topics().iter();
+        let first = ended(topics.next()?)?;
+        topics.try_fold(first, |last, topic| Some(last.max(ended(topic)?)))
+    }
+
+    /// Topics with records, by name, from the one after `after`, at the moment `now`.
+    pub fn summaries(
+        &self,
+        after: Option<&str>,
+        count_max: usize,
+        now: Timestamp,
+    ) -> Vec<TopicSummary> {
+        let since_s = now.before(TopicSummary::RECENT).unix_ms / 1_000;
+        let is_old = |offset: &Offset| {
+            let at = self.entries.binary_search_by_key(offset, |entry| entry.offset);
+            let entry = at.ok().and_then(|at| self.entries.get(at));
+            entry.is_some_and(|entry| u64::from(entry.time_s) < since_s)
+        };
         use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, Excluded);
         self.topic_ids
@@ -470,7 +542,13 @@ impl<L: Copy> Index<L> {
             .filter_map(|(topic, id)| {
                 let entry = self.topics.get(id)?;
                 let &last = entry.offsets.back()?;
-                Some(TopicSummary { topic: topic.clone(), records: entry.offsets.len(), last })
+                Some(TopicSummary {
+                    topic: topic.clone(),
+                    records: entry.offsets.len() - entry.marks as usize,
+                    last,
+                    ended: entry.ended.is_some(),
+                    recent: entry.offsets.len() - entry.offsets.partition_point(is_old),
+                })
             })
             .take(count_max)
             .collect()
