@@ -25,6 +25,7 @@ mod demo;
 pub mod disk;
 mod held;
 mod hub;
+mod local;
 mod metrics;
 mod problem;
 mod query;

@@ -2,6 +2,7 @@
 
 mod access;
 mod connections;
+mod delivery;
 mod demo;
 mod follow;
 mod idempotency;
@@ -9,4 +10,5 @@ mod kinds;
 mod leaving;
 mod publish;
 mod status;
+mod subscribers;
 mod support;
