@@ -6,6 +6,8 @@ import { Second } from "./second.js";
 
 // How far, in events, one stream may be ahead of the other before the second is given up.
 const LEAD_MAX = 100_000;
+// Each connection without a name of its own is given another one.
+const NAMES_MAX = 32;
 
 const LEARNS = "This page learns new ones from a second stream, as NDJSON.";
 const GIVEN_UP = "The second stream, which tells the others, is refused: name them above.";
@@ -16,7 +18,8 @@ export class Following {
   opened = 0; // how often it was open
   over = null; // why it is over: { ended } or { refused }, sentences
   learning = LEARNS;
-  names = new Set(); // the names that the hub gave to this page's streams
+  name = ""; // the name that the hub gave to the EventSource as a subscriber
+  names = new Set(); // that one, the second stream's, and those of connections before
   since = performance.now(); // when it began to connect
   heardAt = null; // the last sign of life
   #pairing = new Pairing();
@@ -71,7 +74,7 @@ export class Following {
     const { type, lastEventId: id, data } = event;
     this.lastId = id;
     this.#alive();
-    if (isNotice(type)) this.#noteName(data);
+    if (isNotice(type)) this.name = this.#noteName(data) ?? this.name;
     if (isNotice(type) && this.#learns === undefined) this.#learn(id);
     if (type === "tidings.cursor") return this.#pairing.move(id);
     const item = this.#pairing.hear(type, id, data, this.#learns);
@@ -105,10 +108,12 @@ export class Following {
 
   // The opening tells the name that the hub has for this subscriber.
   #noteName(data) {
-    try {
-      const name = (typeof data === "string" ? JSON.parse(data) : data).subscriber;
-      if (typeof name === "string") this.names.add(name);
-    } catch { /* it is told elsewhere, or not at all */ }
+    let name;
+    try { name = (typeof data === "string" ? JSON.parse(data) : data).subscriber; } catch { /* none is told */ }
+    if (typeof name !== "string") return undefined;
+    this.names.add(name);
+    if (this.names.size > NAMES_MAX) this.names.delete(this.names.values().next().value);
+    return name;
   }
 
   async #learn(from) {

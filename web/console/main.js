@@ -58,7 +58,7 @@ document.addEventListener("input", showCode);
 startIntro();
 startTabs();
 startPublishing();
-startList(startWhy(own));
+startList(startWhy(() => following?.name ?? ""));
 showTopics(followTopic);
 showSubscribers(own);
 const lookAtChart = startChart(() => isShown("events"));

@@ -5,8 +5,8 @@ import { add, element } from "./element.js";
 
 const ABSENT = "This hub does not offer it.";
 
-// Answers a function that opens the dialog for an item; `own` answers the names of this page's streams.
-export function startWhy(own) {
+// Answers a function that opens the dialog for an item; `ownName` answers the name of this page.
+export function startWhy(ownName) {
   const dialog = element("why");
   let id = "";
   element("why-form").addEventListener("submit", async (event) => {
@@ -28,7 +28,7 @@ export function startWhy(own) {
     id = item.id;
     element("why-event").textContent = id;
     element("why-answer").replaceChildren();
-    element("why-who").value ||= [...own()].at(0) ?? "";
+    element("why-who").value ||= ownName();
     dialog.showModal();
     const { answer } = await askJson("/subscribers?limit=100", ABSENT);
     const names = new Set(answer?.subscribers.map(({ subscriber }) => subscriber));

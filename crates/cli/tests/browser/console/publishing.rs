@@ -100,6 +100,7 @@ async fn ephemeral_events_are_marked() {
     .await;
     assert_eq!(text(&page, "#lastid").await, last_id);
     hub.publish("rooms/42", "two").await;
+    told(&page, "#events li:first-child pre", "two").await;
     told(&page, "#events li:first-child .topics", "rooms/42").await;
     assert_eq!(rows(&page).await, ["one", "a", "a", "a", "b", "two"]);
     let marked = "return [...document.querySelectorAll('#events li')].map((row) =>
