@@ -10,6 +10,7 @@ mod head;
 mod key;
 mod publish;
 mod status;
+mod stream;
 mod topics;
 mod web;
 

@@ -8,4 +8,5 @@ mod kinds;
 mod leaving;
 mod publish;
 mod status;
+mod stream;
 mod support;
