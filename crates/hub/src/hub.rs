@@ -6,7 +6,12 @@ use tidings_server::{fanout::Fanout, log::SharedLog};
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
-use crate::{access::Access, config::Config, metrics::Metrics, under_way::UnderWay};
+use crate::{
+    access::Access,
+    config::Config,
+    metrics::{Metrics, Publishing},
+    under_way::UnderWay,
+};
 
 /// A handle on what all requests share.
 #[derive(Clone)]
@@ -32,10 +37,13 @@ pub(crate) struct Shared {
 
 impl Hub {
     pub(crate) fn new(config: Config, log: SharedLog, fanout: Fanout, base: Url) -> Self {
+        let bytes_max = config.limits.publishing_bytes_max;
+        let publishing = Arc::new(Semaphore::new(bytes_max));
+        let free = publishing.clone();
         Self(Arc::new(Shared {
-            metrics: Metrics::new(&log, &fanout),
+            metrics: Metrics::new(&log, &fanout, Publishing { bytes_max, free }),
             access: Access::new(&config),
-            publishing: Arc::new(Semaphore::new(config.limits.publishing_bytes_max)),
+            publishing,
             under_way: UnderWay::default(),
             streams: Arc::new(Semaphore::new(config.limits.subscribers_max)),
             leaving: watch::Sender::new(false),

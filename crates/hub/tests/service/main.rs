@@ -9,5 +9,6 @@ mod kinds;
 mod leaving;
 mod publish;
 mod status;
+mod stream;
 mod subscribers;
 mod support;
