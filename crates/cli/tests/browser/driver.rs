@@ -2,7 +2,12 @@
 
 use std::{process::Stdio, time::Duration};
 
-use fantoccini::{Client, ClientBuilder, wd::Capabilities};
+use fantoccini::{
+    Client, ClientBuilder,
+    actions::{InputSource as _, KeyAction, KeyActions},
+    key::Key,
+    wd::{Capabilities, WebDriverCompatibleCommand, WindowHandle},
+};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::{
@@ -10,6 +15,7 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
+use url::Url;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -36,7 +42,10 @@ impl Browser {
             "--disable-sync",
             "--window-size=1280,800",
         ];
-        let options = json!({ "goog:chromeOptions": { "args": args } });
+        let options = json!({
+            "goog:chromeOptions": { "args": args },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
         Self::start("chromium", "chromedriver", &["--port=0"], "successfully on port ", options)
             .await
     }
@@ -137,6 +146,68 @@ impl Page {
         self.client.execute(script, vec![]).await.unwrap_or_default()
     }
 
+    /// Presses a key, with Control held or not.
+    pub(crate) async fn press(&self, key: char, control: bool) {
+        let mut keys = KeyActions::new("keys".to_owned());
+        let held = char::from(Key::Control);
+        if control {
+            keys = keys.then(KeyAction::Down { value: held });
+        }
+        keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
+        if control {
+            keys = keys.then(KeyAction::Up { value: held });
+        }
+        self.client.perform_actions(keys).await.unwrap();
+    }
+
+    /// Types a text into what has the focus.
+    pub(crate) async fn type_text(&self, text: &str) {
+        for key in text.chars() {
+            self.press(key, false).await;
+        }
+    }
+
+    /// Errors in the browser's log since it was last asked (Chromium only).
+    pub(crate) async fn logged_errors(&self) -> Vec<Value> {
+        let log = self.post("se/log", json!({ "type": "browser" })).await;
+        let log = log.as_array().unwrap().clone();
+        log.into_iter().filter(|entry| entry["level"] == "SEVERE").collect()
+    }
+
+    /// Has the page as wide as a phone (Chromium only).
+    pub(crate) async fn narrow(&self, width: u32) {
+        let size =
+            json!({ "width": width, "height": 740, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Gives a command to the browser's own protocol (Chromium only).
+    pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.post("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
+    }
+
+    async fn post(&self, path: &'static str, body: Value) -> Value {
+        self.client.issue_cmd(Post { path, body }).await.unwrap()
+    }
+
+    /// Opens another tab in front of this one, and answers what `show` takes to come back.
+    pub(crate) async fn cover(&self) -> WindowHandle {
+        let covered = self.client.window().await.unwrap();
+        let cover = self.client.new_window(true).await.unwrap();
+        self.client.switch_to_window(cover.handle).await.unwrap();
+        covered
+    }
+
+    /// Closes the tab in front, and shows the one that was covered.
+    pub(crate) async fn uncover(&self, covered: WindowHandle) {
+        self.client.close_window().await.unwrap();
+        self.client.switch_to_window(covered).await.unwrap();
+    }
+
+    pub(crate) async fn reload(&self) {
+        self.client.refresh().await.unwrap();
+    }
+
     pub(crate) async fn screenshot(&self, name: &str) {
         let png = self.client.screenshot().await.unwrap();
         let folder = env!("CARGO_TARGET_TMPDIR");
@@ -145,5 +216,22 @@ impl Page {
 
     pub(crate) async fn close(self) {
         self.client.close().await.unwrap();
+    }
+}
+
+/// A command of a driver's own.
+#[derive(Debug)]
+struct Post {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Post {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (reqwest::Method, Option<String>) {
+        (reqwest::Method::POST, Some(self.body.to_string()))
     }
 }

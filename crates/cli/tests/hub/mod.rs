@@ -64,6 +64,13 @@ impl Hub {
         Some(answer["id"].as_str()?.to_owned())
     }
 
+    /// Publishes a batch, which is lines of JSON.
+    pub(crate) async fn publish_batch(&self, lines: String) {
+        let request = self.http.post(self.url("/events")).body(lines);
+        let response = request.header("content-type", "application/x-ndjson").send().await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

@@ -50,8 +50,7 @@ pub(crate) fn router(hub: Hub) -> Router {
         .route("/problems", get(status::problems))
         .route("/problems/{slug}", get(status::problem))
         .route("/", get(web::index))
-        .route("/assets/app.js", get(web::script))
-        .route("/assets/style.css", get(web::style));
+        .route("/assets/{*path}", get(web::asset));
     if hub.config.metrics {
         router = router.route("/metrics", get(status::metrics));
     }

@@ -47,7 +47,7 @@ async fn health_metrics_and_pages_are_served() {
     }
     for (path, kind) in [
         ("/", "text/html"),
-        ("/assets/app.js", "text/javascript"),
+        ("/assets/console/main.js", "text/javascript"),
         ("/assets/style.css", "text/css"),
     ] {
         let page = hub.get(path).await;
