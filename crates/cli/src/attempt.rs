@@ -20,12 +20,21 @@ pub(crate) struct Attempt {
     pub(crate) answered: bool,
 }
 
-/// The ids of what is published: one of an event, several of a batch.
+/// What is published: the id of an event, those of a batch, or the account of a stream.
 #[derive(Default, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) id: Option<String>,
     #[serde(default)]
     pub(crate) ids: Vec<String>,
+    /// How many events of a stream are published.
+    pub(crate) events: Option<u64>,
+    pub(crate) last_id: Option<String>,
+    /// How many of them were published before.
+    #[serde(default)]
+    pub(crate) repeated: u64,
+    /// Whether the stream ended within an event.
+    #[serde(default)]
+    pub(crate) incomplete: bool,
     /// Whether the connection was lost before the end of the answer.
     #[serde(skip)]
     pub(crate) is_cut_off: bool,
@@ -48,7 +57,7 @@ pub(crate) enum PublishError {
     NotAHub,
     /// The request was sent, but what came of it is not known.
     #[error("{reason}")]
-    Unknown { reason: String },
+    Unknown { reason: String, problem: Option<Box<Problem>> },
 }
 
 /// Sends `request` once. An error calls the server by `url`.
@@ -70,7 +79,7 @@ pub(crate) async fn attempt(request: RequestBuilder, url: &Url) -> Attempt {
 }
 
 /// What a response means: the one place where a status becomes an outcome.
-async fn judge(response: Response) -> Result<Answer, PublishError> {
+pub(crate) async fn judge(response: Response) -> Result<Answer, PublishError> {
     let status = response.status();
     if status.is_redirection() {
         let location = response.headers().get(LOCATION).map_or(&b""[..], |value| value.as_bytes());
@@ -98,7 +107,8 @@ async fn judge(response: Response) -> Result<Answer, PublishError> {
     if is_definite {
         return Err(PublishError::Refused { status, problem: Box::new(problem) });
     }
-    Err(PublishError::Unknown { reason: refusal(status, &problem) })
+    let reason = refusal(status, &problem);
+    Err(PublishError::Unknown { reason, problem: Some(Box::new(problem)) })
 }
 
 /// The body, up to what an answer may need.
@@ -118,7 +128,7 @@ fn lost(error: reqwest::Error) -> PublishError {
     } else {
         format!("the connection was lost before the answer ({})", NetworkError::from(error))
     };
-    PublishError::Unknown { reason }
+    PublishError::Unknown { reason, problem: None }
 }
 
 fn refusal(status: StatusCode, problem: &Problem) -> String {

@@ -16,6 +16,11 @@ pub(crate) struct Problem {
     rule: Option<String>,
     /// The line of the batch, counted from 1.
     pub(crate) line: Option<u64>,
+    /// The event of the stream, counted from 1.
+    pub(crate) event: Option<u64>,
+    /// How many events of the stream, from the first on, are published.
+    pub(crate) published: Option<u64>,
+    pub(crate) last_id: Option<String>,
 }
 
 impl Problem {
@@ -26,6 +31,10 @@ impl Problem {
             Self { detail: Some(detail), line: Some(line), .. } => {
                 // The line is told in terms of the input.
                 let prefix = format!("line {line}: ");
+                Some(detail.strip_prefix(&prefix).unwrap_or(detail).to_owned())
+            }
+            Self { detail: Some(detail), event: Some(event), .. } => {
+                let prefix = format!("event {event}: ");
                 Some(detail.strip_prefix(&prefix).unwrap_or(detail).to_owned())
             }
             Self { detail: text @ Some(_), .. } | Self { title: text, .. } => text.clone(),

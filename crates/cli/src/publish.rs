@@ -1,8 +1,9 @@
-//! `tidings publish`: one event, or one for each line of the input.
+//! `tidings publish`: one event, one for each line of the input, or those of an event stream.
 
 mod hub;
 mod lines;
 mod progress;
+mod stream;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Read, Write};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::HumanCount;
+use reqwest::header::HeaderValue;
 
 use self::hub::{Common, Hub};
 use self::lines::{InputError, Line, Lines};
@@ -21,7 +23,7 @@ use crate::interrupt::interrupted;
 use crate::target::Target;
 use crate::text::{count, missing_scheme, parsed_duration, visible};
 
-/// Publish an event, or one for each line of the input.
+/// Publish an event, one for each line of the input, or an event stream.
 ///
 /// With DATA it publishes one event. Without, each line of standard input (or of --file) is an
 /// event, in order and as soon as it is read; lines that are there together are sent together. An
@@ -33,7 +35,7 @@ pub(crate) struct Args {
     url: String,
 
     /// The data of the event.
-    #[arg(conflicts_with_all = ["file", "whole"])]
+    #[arg(conflicts_with_all = ["file", "whole", "stream"])]
     data: Option<String>,
 
     /// Read the events from this file instead of standard input.
@@ -44,7 +46,20 @@ pub(crate) struct Args {
     #[arg(long)]
     whole: bool,
 
-    /// The event type. Without one it is message, which a browser's onmessage receives.
+    /// Read the input as an event stream (text/event-stream), such as another server's answer, and
+    /// publish each of its events as it arrives, with the type, id and reconnection time that it
+    /// has there. It is one request for as long as the input lasts.
+    #[arg(long, conflicts_with_all = ["whole", "id"])]
+    stream: bool,
+
+    /// An idempotency key, for DATA, --whole or --stream: what is published again with the same key
+    /// is published once. The n-th event of a stream has the key KEY/n, so that a stream that broke
+    /// off is sent again from its beginning, and goes on where it stopped.
+    #[arg(long, value_name = "KEY", value_parser = parsed_key)]
+    key: Option<HeaderValue>,
+
+    /// The event type; with --stream, of the events that name none. Without one it is message, which
+    /// a browser's onmessage receives.
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
 
@@ -82,12 +97,17 @@ Examples:
   Publish each line of a log as it is written:
     tail -f app.log | tidings publish http://127.0.0.1:8080/events/logs/app
 
+  Publish the answer of a language model as it is written:
+    curl -N https://… | tidings publish --stream --key answer-7 \
+      http://127.0.0.1:8080/events/answers/7
+
 What is published exactly once, and what is not:
   A refusal (429, 503) is tried again for about a minute, and so is a server that has answered
   before and cannot be reached any more; one that cannot be reached at the very first attempt is an
   error at once. When the connection is lost after an event was sent, nobody knows whether it was
   published, so it is not sent again: the message says which lines are published, and where to go
-  on.
+  on. With --key, a single event is sent again even then. A stream is sent once, as its input can be
+  read only once: the message says how many of its events are published.
 
 Exit codes:
   0    everything is published
@@ -104,6 +124,11 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
             "--id goes with a single event: give DATA or --whole, as two events need two ids",
         ));
     }
+    if args.key.is_some() && !is_one && !args.stream {
+        return Err(CommandError::usage(
+            "--key goes with a single event or a stream: give DATA, --whole or --stream",
+        ));
+    }
     let target = Target::new(&args.url, &args.topic)
         .map_err(|error| CommandError::usage(format!("{error}{}", missing_scheme(&args.url))))?;
     let client = tidings_client::default_client(&target.topic_url).map_err(CommandError::failed)?;
@@ -113,12 +138,14 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         retry: args.retry,
         more_topics: args.topic,
         private: args.private,
+        key: args.key,
     };
     let hub = Hub::new(client, target, header::map(&args.header), common);
     let file = args.file.as_deref();
     match args.data {
         Some(data) => publish_one(hub, &data).await,
         None if args.whole => publish_one(hub, &read_whole(file)?).await,
+        None if args.stream => stream::publish(hub, file).await,
         None => publish_lines(hub, file).await,
     }
 }
@@ -141,9 +168,16 @@ async fn publish_one(mut hub: Hub, data: &str) -> Result<(), CommandError> {
             conclude(1, id.as_deref());
             Ok(())
         }
-        Err(error @ PublishError::Unknown { .. }) => Err(CommandError::unknown(format!(
-            "{error}. Whether the event is published is not known: look before you publish it again."
-        ))),
+        Err(error) if hub.is_in_doubt() => {
+            let advice = if hub.has_key() {
+                "publish it again with the same key"
+            } else {
+                "look before you publish it again"
+            };
+            Err(CommandError::unknown(format!(
+                "{error}. Whether the event is published is not known: {advice}."
+            )))
+        }
         Err(error) => Err(CommandError::failed(format!("{error}."))),
     }
 }
@@ -314,6 +348,12 @@ impl Tally {
             HumanCount(sent + 1)
         )
     }
+}
+
+fn parsed_key(text: &str) -> Result<HeaderValue, &'static str> {
+    let is_key = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = HeaderValue::from_str(text).ok().filter(|_| is_key && !text.starts_with('"'));
+    key.ok_or("a key has visible ASCII characters, and does not begin with a quote")
 }
 
 fn read_whole(file: Option<&Path>) -> Result<String, CommandError> {

@@ -235,6 +235,35 @@ async fn what_may_be_published_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn an_event_with_a_key_is_sent_again_until_it_is_known() {
+    let peer = Peer::start().await;
+    let child = publish(&peer, "/events/a", &["x", "--key", "order-7"]);
+    // Lost, not known, under way, and then answered.
+    drop(peer.accept().await);
+    for status in [504, 409] {
+        let mut exchange = peer.accept().await;
+        assert_eq!(exchange.header("idempotency-key"), Some("order-7"));
+        assert_eq!(exchange.text(), "x");
+        exchange.answer(status, "retry-after: 0\r\nconnection: close\r\n", "").await;
+    }
+    peer.accept().await.answer(200, "", r##"{"id":"#1"}"##).await;
+    let Finished { code, stdout, stderr } = finish(child).await;
+    assert_eq!((code, stdout.as_str()), (0, "Published 1 event; the last id is #1.\n"));
+    assert_eq!(stderr.matches("Not known to be published: ").count(), 3, "{stderr}");
+}
+
+#[tokio::test]
+async fn what_a_later_refusal_says_does_not_settle_an_earlier_doubt() {
+    let peer = Peer::start().await;
+    let child = publish(&peer, "/events/a", &["x", "--key", "order-7"]);
+    drop(peer.accept().await);
+    peer.accept().await.answer(403, "connection: close\r\n", "").await;
+    let Finished { code, stderr, .. } = finish(child).await;
+    assert_eq!(code, 3);
+    assert!(stderr.ends_with("is not known: publish it again with the same key.\n"), "{stderr}");
+}
+
+#[tokio::test]
 async fn the_hub_may_not_know_either() {
     let peer = Peer::start().await;
     let child = publish(&peer, "/events/a", &["x"]);

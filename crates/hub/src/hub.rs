@@ -6,7 +6,13 @@ use tidings_server::{fanout::Fanout, log::SharedLog};
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
-use crate::{access::Access, config::Config, demo::Demo, metrics::Metrics, under_way::UnderWay};
+use crate::{
+    access::Access,
+    config::Config,
+    demo::Demo,
+    metrics::{Metrics, Publishing},
+    under_way::UnderWay,
+};
 
 /// A handle on what all requests share.
 #[derive(Clone)]
@@ -42,10 +48,13 @@ impl Hub {
         address: SocketAddr,
     ) -> Self {
         let demo = Demo::new(&config, address);
+        let bytes_max = config.limits.publishing_bytes_max;
+        let publishing = Arc::new(Semaphore::new(bytes_max));
+        let free = publishing.clone();
         Self(Arc::new(Shared {
-            metrics: Metrics::new(&log, &fanout),
+            metrics: Metrics::new(&log, &fanout, Publishing { bytes_max, free }),
             access: Access::new(&config, demo.as_ref().map(Demo::neighbours)),
-            publishing: Arc::new(Semaphore::new(config.limits.publishing_bytes_max)),
+            publishing,
             under_way: UnderWay::default(),
             streams: Arc::new(Semaphore::new(config.limits.subscribers_max)),
             leaving: watch::Sender::new(false),

@@ -1,6 +1,6 @@
 //! Metrics, in the OpenMetrics text format.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -19,6 +19,7 @@ use tidings_server::{
     log::{Appended, SharedLog, Taken},
     subscription::GapReason,
 };
+use tokio::sync::Semaphore;
 
 type Outcome = [(&'static str, &'static str); 1];
 
@@ -28,6 +29,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
     publishes: Family<Outcome, Counter>,
+    publish_streams: Gauge,
     appended: Counter,
     repeated: Counter,
     ephemeral: Counter,
@@ -44,11 +46,12 @@ impl Metrics {
         10.0,
     ];
 
-    pub(crate) fn new(log: &SharedLog, fanout: &Fanout) -> Self {
+    pub(crate) fn new(log: &SharedLog, fanout: &Fanout, publishing: Publishing) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let connections = Gauge::default();
         let connections_refused = Counter::default();
         let publishes = Family::default();
+        let publish_streams = Gauge::default();
         let appended = Counter::default();
         let repeated = Counter::default();
         let ephemeral = Counter::default();
@@ -63,6 +66,11 @@ impl Metrics {
             "publishes",
             "Publish requests by outcome: ok, or the problem's name",
             publishes.clone(),
+        );
+        registry.register(
+            "publish_streams",
+            "Streamed publishes under way",
+            publish_streams.clone(),
         );
         registry.register("events_appended", "Events that the log took", appended.clone());
         registry.register(
@@ -81,12 +89,17 @@ impl Metrics {
             Unit::Seconds,
             append_seconds.clone(),
         );
-        registry.register_collector(Box::new(Live { log: log.clone(), fanout: fanout.clone() }));
+        registry.register_collector(Box::new(Live {
+            log: log.clone(),
+            fanout: fanout.clone(),
+            publishing,
+        }));
         Self {
             registry,
             connections,
             connections_refused,
             publishes,
+            publish_streams,
             appended,
             repeated,
             ephemeral,
@@ -97,6 +110,16 @@ impl Metrics {
     /// Counts a publish request.
     pub(crate) fn published(&self, outcome: &'static str) {
         self.publishes.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A streamed publish has begun.
+    pub(crate) fn streams_begun(&self) {
+        self.publish_streams.inc();
+    }
+
+    /// A streamed publish has ended.
+    pub(crate) fn streams_ended(&self) {
+        self.publish_streams.dec();
     }
 
     /// Counts what the log took of a publish.
@@ -123,10 +146,24 @@ impl Metrics {
     }
 }
 
+/// The memory for publishes under way.
+pub(crate) struct Publishing {
+    pub(crate) bytes_max: usize,
+    /// A permit for each byte that is free.
+    pub(crate) free: Arc<Semaphore>,
+}
+
+impl Publishing {
+    fn bytes(&self) -> u64 {
+        self.bytes_max.saturating_sub(self.free.available_permits()) as u64
+    }
+}
+
 /// What is looked up when somebody asks.
 struct Live {
     log: SharedLog,
     fanout: Fanout,
+    publishing: Publishing,
 }
 
 impl fmt::Debug for Live {
@@ -146,6 +183,7 @@ impl Collector for Live {
                 "Bytes of recent events that subscribers share",
                 stats.tail_bytes as u64,
             ),
+            ("publishing_bytes", "Bytes that publishes under way hold", self.publishing.bytes()),
             ("log_records", "Events in the history", state.records as u64),
             ("log_bytes", "Bytes of the events in the history", state.bytes),
             ("log_topics", "Topics with events in the history", state.topics as u64),

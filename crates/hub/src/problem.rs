@@ -119,15 +119,17 @@ impl Kind {
                 StatusCode::REQUEST_TIMEOUT,
                 "The body took too long to arrive",
                 "The whole body must arrive within the time that option --body-timeout sets. \
-                 Nothing was changed.",
+                 Nothing was changed. A streamed publish has no such limit, but ends when no byte \
+                 of it came for the time that option --stream-idle-timeout sets; a comment line \
+                 keeps it alive.",
             ),
             Self::ContentType => (
                 "content-type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The content type does not go with this request",
-                "A batch goes to /events as application/x-ndjson. A single event goes to \
-                 /events/{topic} with any content type but application/x-ndjson and \
-                 text/event-stream, which are reserved. Nothing was changed.",
+                "A batch goes to /events as application/x-ndjson. A stream of events goes to \
+                 /events/{topic}, or to /events?topic=…, as text/event-stream. A single event goes \
+                 to /events/{topic} with any other content type. Nothing was changed.",
             ),
             Self::NotAcceptable => (
                 "not-acceptable",
@@ -233,9 +235,32 @@ impl Kind {
     /// The problem's page, for people.
     pub(crate) fn page(self) -> String {
         let Entry { slug, status, title, explanation } = self.entry();
-        format!("{slug} ({})\n{title}.\n\n{explanation}\n", status.as_u16())
+        let streamed = if self.may_end_a_stream() { STREAMED } else { "" };
+        format!("{slug} ({})\n{title}.\n\n{explanation}\n{streamed}", status.as_u16())
+    }
+
+    /// Whether it may come after a part of a streamed publish was published.
+    fn may_end_a_stream(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed
+                | Self::InvalidField
+                | Self::KeyReused
+                | Self::KeyUnderWay
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
+                | Self::Crowded
+                | Self::LogAway
+                | Self::Leaving
+                | Self::OutcomeUnknown
+        )
     }
 }
+
+const STREAMED: &str = "\n\
+    When it ends a streamed publish, `published` says how many of its events, from the first on, \
+    were published before, `last_id` is the id of the last of them, and `event` the number of the \
+    event that it is about, counted from 1.\n";
 
 /// A refusal, with what the client needs to do better.
 #[derive(Debug, Clone)]
@@ -246,13 +271,50 @@ pub(crate) struct Problem {
     rule: Option<String>,
     line: Option<usize>,
     reason: Option<GapReason>,
+    /// Boxed, as most problems are not of a stream.
+    streamed: Option<Box<Streamed>>,
     retry_after: Option<Duration>,
+}
+
+/// What a problem says of the stream that it ends.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Streamed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<u64>,
+    #[serde(flatten)]
+    account: Option<Account>,
+}
+
+/// What a streamed publish has come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Account {
+    /// How many of its events, from the first on, are certain to be published.
+    pub(crate) published: u64,
+    /// The id of the last of them.
+    pub(crate) last_id: Option<String>,
+    /// How many of them were published before, under their idempotency keys.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) repeated: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { kind, detail, field: None, rule: None, line: None, reason: None, retry_after: None }
+        Self {
+            kind,
+            detail,
+            field: None,
+            rule: None,
+            line: None,
+            reason: None,
+            streamed: None,
+            retry_after: None,
+        }
     }
 
     /// A field that breaks a rule. The field and the rule make up the detail.
@@ -287,6 +349,21 @@ impl Problem {
     pub(crate) fn on_line(mut self, line: usize) -> Self {
         self.detail = format!("line {line}: {}", self.detail);
         self.line = Some(line);
+        self
+    }
+
+    /// The event of a stream that it is about, counted from 1.
+    #[must_use]
+    pub(crate) fn on_event(mut self, number: u64) -> Self {
+        self.detail = format!("event {number}: {}", self.detail);
+        self.streamed.get_or_insert_default().event = Some(number);
+        self
+    }
+
+    /// What was published of a stream before the problem ended it.
+    #[must_use]
+    pub(crate) fn after(mut self, account: Account) -> Self {
+        self.streamed.get_or_insert_default().account = Some(account);
         self
     }
 
@@ -343,6 +420,8 @@ struct Body {
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(flatten)]
+    streamed: Option<Box<Streamed>>,
 }
 
 impl IntoResponse for Problem {
@@ -357,6 +436,7 @@ impl IntoResponse for Problem {
             rule: self.rule,
             line: self.line,
             reason: self.reason.map(GapReason::as_str),
+            streamed: self.streamed,
         };
         let headers = [
             (header::CONTENT_TYPE, "application/problem+json"),

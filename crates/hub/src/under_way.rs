@@ -21,13 +21,18 @@ pub(crate) struct Claim {
 }
 
 impl UnderWay {
+    /// A claim to no key, to add to.
+    pub(crate) fn empty_claim(&self) -> Claim {
+        Claim { under_way: self.clone(), keys: Vec::new() }
+    }
+
     /// Claims the keys, all or none; a key may be given more than once. Else says which of the
     /// items has a key that is under way already.
     pub(crate) fn claim(
         &self,
         keys: impl IntoIterator<Item = Option<Key>>,
     ) -> Result<Claim, usize> {
-        let mut claim = Claim { under_way: self.clone(), keys: Vec::new() };
+        let mut claim = self.empty_claim();
         let mut own = HashSet::new();
         for (at, key) in keys.into_iter().enumerate() {
             let Some(key) = key.filter(|&key| own.insert(key)) else { continue };
@@ -37,6 +42,18 @@ impl UnderWay {
             claim.keys.push(key);
         }
         Ok(claim)
+    }
+}
+
+impl Claim {
+    /// Claims one more key, unless it is under way already.
+    #[must_use]
+    pub(crate) fn add(&mut self, key: Key) -> bool {
+        let claimed = self.under_way.0.lock().insert(key);
+        if claimed {
+            self.keys.push(key);
+        }
+        claimed
     }
 }
 
@@ -63,7 +80,11 @@ mod tests {
         drop(first);
         let third = under_way.claim([a, b]).expect("they were let go");
         assert_eq!(under_way.claim([c]).unwrap_err(), 0);
-        drop((second, third));
+        let mut fourth = under_way.empty_claim();
+        assert!(!fourth.add(c.unwrap()), "it is the second's");
+        drop(second);
+        assert!(fourth.add(c.unwrap()) && !fourth.add(c.unwrap()));
+        drop((third, fourth));
         assert!(under_way.0.lock().is_empty());
     }
 }

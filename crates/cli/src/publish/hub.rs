@@ -1,12 +1,13 @@
-//! Requests that publish what has no idempotency key.
+//! Requests that publish.
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Serialize;
 use tidings_client::Policy;
 use tidings_proto::reconnect::Reconnect;
+use url::Url;
 
 use crate::attempt::{Answer, PublishError, attempt};
 use crate::target::Target;
@@ -20,6 +21,8 @@ pub(super) struct Common {
     pub(super) retry: Option<Duration>,
     pub(super) more_topics: Vec<String>,
     pub(super) private: bool,
+    /// The idempotency key of the one event or of the stream.
+    pub(super) key: Option<HeaderValue>,
 }
 
 /// Publishes to a hub.
@@ -58,12 +61,26 @@ impl Hub {
         self.in_doubt
     }
 
+    /// Whether what is published has an idempotency key.
+    pub(super) const fn has_key(&self) -> bool {
+        self.common.key.is_some()
+    }
+
     /// Publishes one event, and returns its id.
     pub(super) async fn event(&mut self, data: &str) -> Result<Option<String>, PublishError> {
+        let request = self
+            .topic_request()
+            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
+            .body(data.to_owned());
+        self.send(request).await.map(|answer| answer.id)
+    }
+
+    /// A request to publish to the topic, which has yet to be told what.
+    pub(super) fn topic_request(&self) -> RequestBuilder {
         let mut url = self.target.topic_url.clone();
+        let common = &self.common;
         {
             let mut query = url.query_pairs_mut();
-            let common = &self.common;
             query.extend_pairs(common.event.iter().map(|event| ("event", event)));
             query.extend_pairs(common.id.iter().map(|id| ("id", id)));
             query
@@ -76,13 +93,16 @@ impl Hub {
         if url.query() == Some("") {
             url.set_query(None);
         }
-        let request = self
-            .client
-            .post(url)
-            .headers(self.headers.clone())
-            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
-            .body(data.to_owned());
-        self.send(request).await.map(|answer| answer.id)
+        let request = self.client.post(url).headers(self.headers.clone());
+        match &common.key {
+            Some(key) => request.header(IDEMPOTENCY_KEY, key.clone()),
+            None => request,
+        }
+    }
+
+    /// The URL that was given, for people.
+    pub(super) fn url(&self) -> Url {
+        public(&self.target.topic_url)
     }
 
     /// Publishes a batch, all of it or nothing, and returns the last id.
@@ -112,42 +132,55 @@ impl Hub {
 
     /// Sends until there is an answer, waiting where the hub asks for it.
     ///
-    /// What may have been published is not sent again: that could publish it twice.
+    /// What may have been published is not sent again, as that could publish it twice; unless it
+    /// has an idempotency key.
     async fn send(&mut self, request: RequestBuilder) -> Result<Answer, PublishError> {
         let mut reconnect = Reconnect::new(RETRIES, rand::random());
         // As it was typed, whether it goes there or to the URL for batches.
-        let url = public(&self.target.topic_url);
+        let url = self.url();
+        let has_key = self.common.key.is_some();
+        // Whether an attempt that came to nothing may have published it.
+        let mut is_lost = false;
         loop {
             let again = request.try_clone().expect("the body is a string");
             self.in_doubt = true;
             let attempt = attempt(again, &url).await;
             self.answered |= attempt.answered;
-            self.in_doubt = matches!(attempt.outcome, Err(PublishError::Unknown { .. }));
+            is_lost |= matches!(attempt.outcome, Err(PublishError::Unknown { .. }));
+            self.in_doubt = is_lost && attempt.outcome.is_err();
             let error = match attempt.outcome {
-                Err(error) if is_retryable(&error) && self.answered => error,
+                Err(error) if is_retryable(&error, has_key) && (self.answered || self.in_doubt) => {
+                    error
+                }
                 outcome => return outcome,
             };
             let Some(delay) = reconnect.handle_failure(attempt.retry_after) else {
                 return Err(error);
             };
-            super::say(format!("Not published yet: {error}; trying again in {}.", duration(delay)));
+            let so_far =
+                if self.in_doubt { "Not known to be published" } else { "Not published yet" };
+            super::say(format!("{so_far}: {error}; trying again in {}.", duration(delay)));
             tokio::time::sleep(delay).await;
         }
     }
 }
 
 /// Whether sending the same again is safe and may help.
-fn is_retryable(error: &PublishError) -> bool {
+fn is_retryable(error: &PublishError, has_key: bool) -> bool {
     match error {
         PublishError::Unreachable { .. } => true,
-        PublishError::Refused { status, .. } => {
-            matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-        }
-        PublishError::Redirected { .. } | PublishError::NotAHub | PublishError::Unknown { .. } => {
-            false
-        }
+        PublishError::Refused { status, .. } => match *status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
+            // An earlier try with its key is under way.
+            StatusCode::CONFLICT => has_key,
+            _ => false,
+        },
+        PublishError::Redirected { .. } | PublishError::NotAHub => false,
+        PublishError::Unknown { .. } => has_key,
     }
 }
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

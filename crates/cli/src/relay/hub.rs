@@ -88,7 +88,7 @@ impl Hub {
 fn confirmed(answer: &Answer, events: usize) -> Result<(), PublishError> {
     if answer.is_cut_off {
         let reason = "the connection was lost during the answer".to_owned();
-        return Err(PublishError::Unknown { reason });
+        return Err(PublishError::Unknown { reason, problem: None });
     }
     if answer.ids.len().max(usize::from(answer.id.is_some())) == events {
         Ok(())

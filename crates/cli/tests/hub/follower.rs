@@ -83,6 +83,14 @@ impl Follower {
         }
     }
 
+    /// Reads until this is the data of an event.
+    #[allow(dead_code, reason = "each test takes what it needs")]
+    pub(crate) async fn read_until_seen(&mut self, data: &str) {
+        while !self.events.iter().any(|event| event.1 == data) {
+            self.read().await;
+        }
+    }
+
     /// Loses the connection.
     pub(crate) fn cut(&mut self) {
         self.response = None;

@@ -70,7 +70,8 @@ pub(super) async fn receive(hub: &Hub, mut body: Body) -> Result<Received, Probl
     }
 }
 
-fn take(hub: &Hub, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+/// Takes a share of so many bytes of the memory for publishes under way.
+pub(super) fn take(hub: &Hub, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     hub.publishing.clone().try_acquire_many_owned(bytes).map_err(|_| {
         Problem::new(Kind::Crowded, "too many bytes are being published at present")
@@ -83,9 +84,11 @@ fn too_large(bytes_max: usize) -> Problem {
     Problem::new(Kind::BodyTooLarge, rule).of("body")
 }
 
-// Closing on a client that is still sending would reset the connection, and the client might
-// never see the answer. What is not read by then is cut off.
-async fn discard(mut body: Body) {
+/// Reads on for a while.
+///
+/// Closing on a client that is still sending would reset the connection, and the client might
+/// never see the answer. What is not read by then is cut off.
+pub(super) async fn discard(mut body: Body) {
     let deadline = Instant::now() + DISCARD_TIME_MAX;
     let mut bytes = 0;
     while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {

@@ -57,12 +57,39 @@ impl Draft {
     }
 }
 
+/// What an event of a stream says itself.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) event: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) retry_ms: Option<u64>,
+    pub(super) data: String,
+}
+
+impl Said {
+    /// Applies the rules; what the event does not say is as in `common`.
+    pub(super) fn check(self, common: &NewRecord, limits: &Limits) -> Result<NewRecord, Problem> {
+        let mut record = common.clone();
+        if self.id.is_some() && !common.kind.is_kept() {
+            return Err(ephemeral_id());
+        }
+        if let Some(event) = self.event {
+            record.event = event_name(event, limits)?;
+        }
+        record.id = self.id.map(|id| publisher_id(id, limits)).transpose()?;
+        if let Some(ms) = self.retry_ms {
+            record.retry = Some(retry(ms)?);
+        }
+        record.data = data(self.data, limits)?;
+        Ok(record)
+    }
+}
+
 impl Draft {
     // What needs a place in the log goes with kept events alone.
     fn check_ephemeral(&self) -> Result<(), Problem> {
         if self.id.is_some() {
-            let rule = "an ephemeral event has no id, as nobody can resume after it";
-            return Err(Problem::invalid("id", rule));
+            return Err(ephemeral_id());
         }
         if self.key.is_some() {
             let rule = "an ephemeral event takes no idempotency key, as nothing of it is kept";
@@ -70,6 +97,10 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+fn ephemeral_id() -> Problem {
+    Problem::invalid("id", "an ephemeral event has no id, as nobody can resume after it")
 }
 
 /// A topic within the configured limit.

@@ -17,6 +17,42 @@ const SCOPE: &str = "";
 
 /// The key in the header, if there is one: as it is, or in quotes as a structured field's string.
 pub(super) fn of_header(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
+    text_of_header(headers)?.map(|text| key(&text, HEADER)).transpose()
+}
+
+/// The key of a streamed publish, and those that its events have by it.
+#[derive(Debug)]
+pub(super) struct StreamKey(String);
+
+impl StreamKey {
+    /// The longest, in bytes: with a slash and a number it is still a key.
+    const BYTES_MAX: usize = Key::BYTES_MAX - 20;
+
+    /// The key in the header, if there is one.
+    pub(super) fn of_header(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let Some(text) = text_of_header(headers)? else { return Ok(None) };
+        let (bytes, bytes_max) = (text.len(), Self::BYTES_MAX);
+        if bytes > bytes_max {
+            let rule =
+                format!("the key of a stream has at most {bytes_max} bytes, this has {bytes}");
+            return Err(Problem::invalid(HEADER, rule));
+        }
+        key(&text, HEADER)?;
+        Ok(Some(Self(text)))
+    }
+
+    /// The key of the stream itself.
+    pub(super) fn whole(&self) -> Result<Key, Problem> {
+        key(&self.0, HEADER)
+    }
+
+    /// The key of its event of this number, counted from 1: as if it had been given with it.
+    pub(super) fn nth(&self, number: u64) -> Result<Key, Problem> {
+        key(&format!("{}/{number}", self.0), HEADER)
+    }
+}
+
+fn text_of_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -28,7 +64,7 @@ pub(super) fn of_header(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
                     before '\"' and '\\' and nothing else";
         return Err(Problem::invalid(HEADER, rule));
     };
-    key(&text, HEADER).map(Some)
+    Ok(Some(text.into_owned()))
 }
 
 /// The key in a member of a batch's line.

@@ -12,6 +12,7 @@ mod head;
 mod key;
 mod publish;
 mod status;
+mod stream;
 mod subscribers;
 mod topics;
 mod verdict;

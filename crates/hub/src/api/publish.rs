@@ -1,4 +1,5 @@
-//! Publishing: `POST /events/{topic…}` for one event, `POST /events` for a batch.
+//! Publishing: `POST /events/{topic…}` for one event, `POST /events` for a batch; either for a
+//! stream, which its content type tells.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use serde_json::json;
 use tidings_server::{
     cursor::Cursor,
     idempotency::Key,
-    log::{AppendError, Batch, Taken},
+    log::{AppendError, Appended, Batch, Taken},
     matcher::{Filter, Matcher},
     record::{self, NewRecord},
 };
@@ -20,7 +21,7 @@ use super::{
     batch::{self, Lines},
     body, content_type,
     draft::Draft,
-    json, key, topic_of_path,
+    json, key, stream, topic_of_path,
 };
 use crate::{
     hub::Hub,
@@ -38,10 +39,7 @@ pub(super) async fn event(State(hub): State<Hub>, request: Request) -> Response 
     let (parts, body) = request.into_parts();
     let answer = async {
         match content_type(&parts.headers).as_str() {
-            EVENT_STREAM => {
-                let detail = "streamed publishing is not offered yet: publish each event by itself";
-                return Err(Problem::new(Kind::ContentType, detail).of("Content-Type"));
-            }
+            EVENT_STREAM => return stream::publish(&hub, parts, body).await,
             JSON_LINES => {
                 let detail = "a batch goes to /events, where each line names its topic; to \
                               publish JSON lines as the data of one event, give another type";
@@ -66,10 +64,14 @@ pub(super) async fn event(State(hub): State<Hub>, request: Request) -> Response 
 pub(super) async fn batch(State(hub): State<Hub>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answer = async {
-        if content_type(&parts.headers) != JSON_LINES {
-            let detail = "a batch is sent as application/x-ndjson; a single event goes to \
-                          /events/{topic}";
-            return Err(Problem::new(Kind::ContentType, detail).of("Content-Type"));
+        match content_type(&parts.headers).as_str() {
+            EVENT_STREAM => return stream::publish(&hub, parts, body).await,
+            JSON_LINES => {}
+            _ => {
+                let detail = "a batch is sent as application/x-ndjson, and a stream as \
+                              text/event-stream; a single event goes to /events/{topic}";
+                return Err(Problem::new(Kind::ContentType, detail).of("Content-Type"));
+            }
         }
         if let Some((name, _)) = query::parameters(parts.uri.query())?.first() {
             return Err(Problem::unknown(name, &["none: the lines of the body say it all"]));
@@ -105,10 +107,7 @@ impl Origin {
         hub: &Hub,
         keys: impl IntoIterator<Item = Option<Key>>,
     ) -> Result<Claim, Problem> {
-        hub.under_way.claim(keys).map_err(|record| {
-            let detail = "a publish with this idempotency key is under way";
-            self.blame(record, Problem::new(Kind::KeyUnderWay, detail).retry_after(UNDER_WAY_RETRY))
-        })
+        hub.under_way.claim(keys).map_err(|record| self.blame(record, under_way()))
     }
 
     /// Says that the problem is the key of the record `record`.
@@ -120,6 +119,12 @@ impl Origin {
             }
         }
     }
+}
+
+/// A key is under way.
+pub(super) fn under_way() -> Problem {
+    let detail = "a publish with this idempotency key is under way";
+    Problem::new(Kind::KeyUnderWay, detail).retry_after(UNDER_WAY_RETRY)
 }
 
 // Longer than nearly every publish takes.
@@ -135,7 +140,7 @@ fn draft(parts: &Parts) -> Result<Draft, Problem> {
     Ok(draft)
 }
 
-fn parameters(uri: &Uri, draft: &mut Draft) -> Result<(), Problem> {
+pub(super) fn parameters(uri: &Uri, draft: &mut Draft) -> Result<(), Problem> {
     let (mut private, mut ephemeral) = (None, None);
     for (name, value) in query::parameters(uri.query())? {
         match name.as_str() {
@@ -172,24 +177,12 @@ pub(super) async fn append(
     records: Vec<NewRecord>,
     origin: &Origin,
 ) -> Result<Vec<Option<String>>, Problem> {
-    open_topics(hub, &records).await?;
     let given: Vec<_> =
         records.iter().map(|record| record.id.as_ref().map(|id| id.as_str().to_owned())).collect();
-    let started = Instant::now();
-    let appended = hub.log.append(Batch::new(records)).await.map_err(|error| match error {
+    let appended = take(hub, records).await.map_err(|error| match error {
         AppendError::KeyReused { record } => origin.blame(record, error.into()),
-        // Overload and a latched log refuse every publish: the metrics count them, and the
-        // supervisor has told of the cause.
-        error if error.is_retryable() => {
-            tracing::debug!(%error, "a publish was not acknowledged");
-            error.into()
-        }
-        error => {
-            tracing::warn!(%error, "a publish was not acknowledged");
-            error.into()
-        }
+        error => error.into(),
     })?;
-    hub.metrics.appended(&appended, started.elapsed());
     let cursor = |taken: &Taken| {
         taken.offset().map(|offset| Cursor { epoch: appended.epoch, offset }.to_string())
     };
@@ -197,9 +190,24 @@ pub(super) async fn append(
     Ok(records.map(|(id, taken)| id.or_else(|| cursor(taken))).collect())
 }
 
+/// Has the log take the records, and counts what it took.
+pub(super) async fn take(hub: &Hub, records: Vec<NewRecord>) -> Result<Appended, AppendError> {
+    open_topics(hub, &records).await?;
+    let started = Instant::now();
+    let appended = hub.log.append(Batch::new(records)).await.inspect_err(|error| match error {
+        AppendError::KeyReused { .. } => {}
+        // Overload and a latched log refuse every publish: the metrics count them, and the
+        // supervisor has told of the cause.
+        error if error.is_retryable() => tracing::debug!(%error, "a publish was not acknowledged"),
+        error => tracing::warn!(%error, "a publish was not acknowledged"),
+    })?;
+    hub.metrics.appended(&appended, started.elapsed());
+    Ok(appended)
+}
+
 /// Opens the topics of ephemeral events that have ended, as any publish does: an event that is not
 /// kept cannot do so by itself.
-async fn open_topics(hub: &Hub, records: &[NewRecord]) -> Result<(), Problem> {
+async fn open_topics(hub: &Hub, records: &[NewRecord]) -> Result<(), AppendError> {
     let ephemeral = records.iter().filter(|record| record.kind == record::Kind::Ephemeral);
     let mut ended: Vec<NewRecord> = Vec::new();
     for topic in ephemeral.flat_map(|record| &record.topics) {

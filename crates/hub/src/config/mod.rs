@@ -131,6 +131,8 @@ pub struct Timeouts {
     pub header: Duration,
     /// For a publish request's whole body. Default 30 s.
     pub body: Duration,
+    /// For the next byte of a streamed publish. Default 60 s.
+    pub stream_idle: Duration,
     /// For a connection to take a single byte that waits for it. Default 60 s.
     pub slow_write: Duration,
     /// For everything to end once the hub is told to leave. Default 30 s.
@@ -145,6 +147,7 @@ impl Default for Timeouts {
         Self {
             header: Duration::from_secs(30),
             body: Duration::from_secs(30),
+            stream_idle: Duration::from_secs(60),
             slow_write: Duration::from_secs(60),
             drain: Duration::from_secs(30),
             retry_spread: Duration::from_secs(10),
@@ -257,6 +260,7 @@ impl TryFrom<Options> for Config {
             timeouts: Timeouts {
                 header: options.header_timeout.unwrap_or(timeouts.header),
                 body: options.body_timeout.unwrap_or(timeouts.body),
+                stream_idle: options.stream_idle_timeout.unwrap_or(timeouts.stream_idle),
                 slow_write: options.slow_write_timeout.unwrap_or(timeouts.slow_write),
                 drain: options.drain.unwrap_or(timeouts.drain),
                 retry_spread: options.retry_spread.unwrap_or(timeouts.retry_spread),

@@ -194,6 +194,11 @@ options! {
     #[arg(long, value_name = "DURATION", value_parser = duration(100 * MS..=HOUR))]
     body_timeout: Duration,
 
+    /// End a streamed publish of which no byte came for this long; a comment line keeps it alive
+    /// [default: 60s].
+    #[arg(long, value_name = "DURATION", value_parser = duration(100 * MS..=24 * HOUR))]
+    stream_idle_timeout: Duration,
+
     /// Close a connection that took nothing for this long while something waited for it
     /// [default: 60s].
     #[arg(long, value_name = "DURATION", value_parser = duration(100 * MS..=HOUR))]

@@ -10,5 +10,6 @@ mod kinds;
 mod leaving;
 mod publish;
 mod status;
+mod stream;
 mod subscribers;
 mod support;

@@ -103,10 +103,13 @@ pub(crate) struct Connection(pub(crate) BufReader<TcpStream>);
 impl Connection {
     pub(crate) async fn ask(&mut self, head: &str, body: &str) -> Answer {
         self.send(head, body).await;
+        if head.starts_with("HEAD ") { self.head().await } else { self.answer().await }
+    }
+
+    /// The next answer, with its body.
+    pub(crate) async fn answer(&mut self) -> Answer {
         let mut answer = self.head().await;
-        if !head.starts_with("HEAD ") {
-            answer.body = self.body(&answer).await;
-        }
+        answer.body = self.body(&answer).await;
         answer
     }
 

@@ -149,6 +149,25 @@ impl Decoder {
         self.reconnection_time
     }
 
+    /// Whether a field has begun since the last blank line, so that a stream that ended here would
+    /// end within a block: what it says is then discarded.
+    ///
+    /// ```
+    /// # use tidings_proto::decode::{Decoder, Limits};
+    /// let mut decoder = Decoder::new(Limits::default());
+    /// for (mut chunk, is_within) in
+    ///     [(&b": comment\n"[..], false), (b"d", true), (b"ata: a\n", true), (b": b\n", true), (b"\n", false)]
+    /// {
+    ///     while decoder.poll_item(&mut chunk)?.is_some() {}
+    ///     assert_eq!(decoder.is_within_block(), is_within);
+    /// }
+    /// # Ok::<(), tidings_proto::decode::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub const fn is_within_block(&self) -> bool {
+        self.event.fields > 0
+    }
+
     /// Ends the stream and makes the decoder ready for the next one, of a new connection.
     ///
     /// An unfinished event is discarded with its data and its id, as the standard says, and so is

@@ -100,3 +100,22 @@ async fn subscribers_and_the_question_why() {
     assert!(asked.contains(&id.replace('#', "%23")), "{asked}");
     page.close().await;
 }
+
+/// The hub's own answers: this page is among the subscribers, and did get the event.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_finds_itself_among_the_subscribers() {
+    let (browser, hub) = (Browser::chromium().await, Hub::start(&[]).await);
+    let page = open(&browser, &hub).await;
+    hub.publish("rooms/42", "x").await;
+    told(&page, "#events pre", "x").await;
+    click(&page, "#tab-subscribers").await;
+    told(&page, "#subscribers-table tbody tr:first-child", "(this page)").await;
+    told(&page, "#subscribers-table tbody tr:first-child", "live").await;
+    click(&page, "#tab-events").await;
+    click(&page, "#events .why").await;
+    click(&page, "#why-form [type=submit]").await;
+    told(&page, "#why-answer .verdict", "sent").await;
+    assert_eq!(page.logged_errors().await, Vec::<serde_json::Value>::new());
+    page.screenshot("why").await;
+    page.close().await;
+}

@@ -1,0 +1,170 @@
+//! Streamed publishing.
+
+mod ends;
+mod keys;
+mod limits;
+mod order;
+
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use parking_lot::Mutex;
+use tidings_hub::config::Config;
+use tidings_server::{
+    cursor::Offset,
+    log::*,
+    matcher::Filter,
+    record::{PublisherId, SharedRecord},
+};
+use tokio::sync::Semaphore;
+
+use crate::support::{Answer, Connection, Hub, soon};
+
+/// Who publishes a stream, in chunks as the test says.
+struct Sender(Connection);
+
+impl Sender {
+    /// `head` is the target, and more header lines.
+    async fn begin(hub: &Hub, head: &str) -> Self {
+        Self::on(hub.connect().await, head).await
+    }
+
+    async fn on(mut connection: Connection, head: &str) -> Self {
+        let (target, more) = head.split_once('\n').unwrap_or((head, ""));
+        let more: String = more.lines().map(|line| format!("{line}\r\n")).collect();
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/event-stream\r\n\
+             Transfer-Encoding: chunked\r\n{more}\r\n"
+        );
+        connection.raw(head.as_bytes()).await;
+        Self(connection)
+    }
+
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.raw(&chunk(bytes.as_ref())).await;
+    }
+
+    async fn end(&mut self) -> Answer {
+        self.0.raw(b"0\r\n\r\n").await;
+        self.0.answer().await
+    }
+}
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+/// Publishes all of `body` as one stream.
+async fn stream(hub: &Hub, head: &str, body: impl AsRef<[u8]>) -> Answer {
+    let mut sender = Sender::begin(hub, head).await;
+    sender.send(body).await;
+    sender.end().await
+}
+
+/// All that is in the log.
+async fn records(log: &SharedLog) -> Vec<SharedRecord> {
+    let mut all = Vec::new();
+    let mut after = Offset::ZERO;
+    loop {
+        let everything = Filter::everything();
+        let read = log.read(after, &everything, ReadLimits::default()).await.unwrap();
+        let Read::Page(page) = read else { panic!("nothing is trimmed") };
+        if page.records.is_empty() {
+            return all;
+        }
+        after = page.through;
+        all.extend(page.records);
+    }
+}
+
+async fn data(log: &SharedLog) -> Vec<String> {
+    records(log).await.iter().map(|record| record.new.data.to_string()).collect()
+}
+
+/// Waits until a metric has a value that is wanted.
+async fn metric(hub: &Hub, name: &str, wanted: impl Fn(u64) -> bool) -> u64 {
+    soon(async {
+        loop {
+            let metrics = hub.get("/metrics").await.body;
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+            let value = line.unwrap_or_else(|| panic!("no {name}")).trim().parse().unwrap();
+            if wanted(value) {
+                break value;
+            }
+        }
+    })
+    .await
+}
+
+/// A log of which each append takes a permit, and fails as it is told.
+struct Gated {
+    log: MemoryLog,
+    gate: Arc<Semaphore>,
+    error: Mutex<Option<AppendError>>,
+}
+
+impl Gated {
+    fn new() -> Self {
+        let log = MemoryLog::new(Retention::default(), 1);
+        Self { log, gate: Arc::new(Semaphore::new(0)), error: Mutex::new(None) }
+    }
+
+    /// A hub over a gated log, the log and its gate.
+    async fn hub(change: impl FnOnce(&mut Config)) -> (Hub, Arc<Self>) {
+        let mut config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+        change(&mut config);
+        let log = Arc::new(Self::new());
+        (Hub::over(config, log.clone()).await, log)
+    }
+}
+
+impl Log for Gated {
+    fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        Box::pin(async move {
+            self.gate.acquire().await.unwrap().forget();
+            let error = self.error.lock().clone();
+            match error {
+                Some(error) => Err(error),
+                None => self.log.append(batch).await,
+            }
+        })
+    }
+    fn read<'a>(
+        &'a self,
+        after: Offset,
+        filter: &'a Filter,
+        limits: ReadLimits,
+    ) -> BoxFuture<'a, Result<Read, ReadError>> {
+        self.log.read(after, filter, limits)
+    }
+    fn tail(&self) -> Tail {
+        self.log.tail()
+    }
+    fn bounds(&self) -> Bounds {
+        self.log.bounds()
+    }
+    fn resolve<'a>(
+        &'a self,
+        id: &'a PublisherId,
+    ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
+        self.log.resolve(id)
+    }
+    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
+        self.log.record(offset)
+    }
+    fn ended(&self, filter: &Filter) -> Option<Offset> {
+        self.log.ended(filter)
+    }
+    fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
+        self.log.topics(after, count_max)
+    }
+    fn state(&self) -> LogState {
+        self.log.state()
+    }
+    fn reopen(&self) -> BoxFuture<'_, Result<(), AppendError>> {
+        self.log.reopen()
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.log.close()
+    }
+}
