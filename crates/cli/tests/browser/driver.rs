@@ -113,7 +113,7 @@ impl Browser {
 
 /// An open page.
 pub(crate) struct Page {
-    client: Client,
+    pub(crate) client: Client,
     browser: &'static str,
 }
 
