@@ -13,9 +13,13 @@
 #[path = "../browser/driver.rs"]
 #[allow(dead_code, reason = "the guides are tried in one browser")]
 mod driver;
+#[path = "../hub/follower.rs"]
+#[allow(dead_code, reason = "each test takes what it needs")]
+mod follower;
 mod guide;
 #[path = "../hub/mod.rs"]
 mod hub;
 mod markdown;
+mod news_feed;
 mod notifications;
 mod tabs;
