@@ -22,4 +22,5 @@ mod hub;
 mod markdown;
 mod news_feed;
 mod notifications;
+mod progress;
 mod tabs;
