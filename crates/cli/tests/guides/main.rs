@@ -19,6 +19,7 @@ mod follower;
 mod guide;
 #[path = "../hub/mod.rs"]
 mod hub;
+mod llm_tokens;
 mod markdown;
 mod news_feed;
 mod notifications;
