@@ -10,6 +10,7 @@
 //!
 //! Run by `scripts/test`, which installs Chromium, Python and curl.
 
+mod chat;
 #[path = "../browser/driver.rs"]
 #[allow(dead_code, reason = "the guides are tried in one browser")]
 mod driver;
