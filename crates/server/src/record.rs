@@ -154,11 +154,12 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record's `id:` on the wire: the publisher's, or else its cursor in `epoch`.
-    pub fn event_id(&self, epoch: Epoch) -> EventId {
+    /// The record's `id:` on the wire: the publisher's, or else its cursor in `epoch`, for a
+    /// reader that was told of gaps up to `told`.
+    pub fn event_id(&self, epoch: Epoch, told: Offset) -> EventId {
         match &self.new.id {
             Some(id) => id.as_event_id().clone(),
-            None => Cursor { epoch, offset: self.offset }.to_event_id(),
+            None => Cursor::new(epoch, self.offset).with_told(told).to_event_id(),
         }
     }
 

@@ -190,8 +190,7 @@ async fn append(
         }
     })?;
     hub.metrics.appended(&appended, started.elapsed());
-    let cursor =
-        |taken: &Taken| Cursor { epoch: appended.epoch, offset: taken.offset() }.to_string();
+    let cursor = |taken: &Taken| Cursor::new(appended.epoch, taken.offset()).to_string();
     let records = given.into_iter().zip(&appended.records);
     Ok(records.map(|(id, taken)| id.unwrap_or_else(|| cursor(taken))).collect())
 }

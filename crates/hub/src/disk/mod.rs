@@ -113,8 +113,8 @@ use parking_lot::RwLock;
 use tidings_server::{
     cursor::{Epoch, Offset},
     log::{
-        AppendError, Appended, Batch, Bounds, Feed, Index, Log, LogState, Page, Read, ReadError,
-        ReadLimits, Selection, Tail, TopicSummary,
+        AppendError, Appended, Batch, Bounds, Feed, Index, Log, LogState, Look, Page, ReadError,
+        ReadLimits, Selection, Since, Tail, TopicSummary,
     },
     matcher::Filter,
     record::PublisherId,
@@ -125,7 +125,7 @@ use self::{
     active::Active,
     helper::Helper,
     queue::Queue,
-    read::{fetch, spans},
+    read::{Span, fetch, spans},
     recover::{Recovered, recover},
     segment::Segment,
     storage::{Disk, Storage},
@@ -264,20 +264,18 @@ impl Log for DiskLog {
 
     fn read<'a>(
         &'a self,
-        after: Offset,
+        since: Since,
         filter: &'a Filter,
         limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Read, ReadError>> {
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
         Box::pin(async move {
             self.shared.trim();
-            let (spans, through) = {
-                let state = self.shared.state.read();
-                match state.index.select(after, filter, limits.records_max, limits.bytes_max) {
-                    Selection::Trimmed { resume_after } => {
-                        return Ok(Read::Trimmed { resume_after });
-                    }
-                    Selection::Hits { hits, through } => (spans(&state, &hits), through),
+            let mut look = Look::new(since);
+            let (selection, spans) = loop {
+                if let Some(selected) = self.shared.state.read().select(&mut look, filter, limits) {
+                    break selected;
                 }
+                tokio::task::yield_now().await;
             };
             let mut records = Vec::new();
             if !spans.is_empty() {
@@ -285,7 +283,7 @@ impl Log for DiskLog {
                 let seen = fetched.into_iter().filter(|record| filter.sees(record));
                 records.extend(seen.map(Arc::new));
             }
-            Ok(Read::Page(Page { records, through }))
+            Ok(Page::of(&selection, records))
         })
     }
 
@@ -356,12 +354,25 @@ impl Shared {
     fn trim(&self) {
         let now = self.storage.now();
         let retention = &self.options.retention;
-        while self.state.read().index.overflow(retention, now) > 0 {
-            let mut state = self.state.write();
+        while self.state.read().index.is_over(retention, now) {
+            let State { index, .. } = &mut *self.state.write();
             // Somebody else may have trimmed meanwhile.
-            let count = state.index.overflow(retention, now);
-            state.index.trim(count.min(Self::TRIM_RECORDS_MAX));
+            index.trim(retention, now, Self::TRIM_RECORDS_MAX, |_| ());
         }
+    }
+}
+
+impl State {
+    fn select(
+        &self,
+        look: &mut Look,
+        filter: &Filter,
+        limits: ReadLimits,
+    ) -> Option<(Selection<Location>, Vec<Span>)> {
+        let ReadLimits { records_max, bytes_max } = limits;
+        let selection = self.index.select(look, filter, records_max, bytes_max)?;
+        let spans = spans(self, &selection.hits);
+        Some((selection, spans))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use tidings_server::log::{KeyWindow, Retention};
+use tidings_server::log::{KeyWindow, Retention, TopicRules};
 
 /// How a disk log is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// How much history is kept. Default: [`Retention::default`].
     pub retention: Retention,
+    /// How much of single topics is kept besides. Default: no rules.
+    pub rules: TopicRules,
     /// How long idempotency keys are known, and how many. Default: [`KeyWindow::default`].
     ///
     /// A key is stored with its event, in 32 bytes: a restart finds those of the events that are
@@ -47,6 +49,7 @@ impl Options {
         Self {
             dir: dir.into(),
             retention: Retention::default(),
+            rules: TopicRules::default(),
             key_window: KeyWindow::default(),
             durability: Durability::Fsync,
             segment_bytes: 64 << 20,

@@ -54,8 +54,8 @@ pub(super) fn recover(
     let trims_lost = trims.is_none() && names.iter().any(|name| name == trims::NAME);
     let left = before.as_ref().map_or(Left::Closed(End::default()), |before| before.left);
     let group_bytes_max = writer::frame_bytes_max(options);
-    let mut scan = Scan::run(&segments, trims, &left, group_bytes_max, options.key_window)
-        .map_err(io("read"))?;
+    let mut scan =
+        Scan::run(&segments, trims, &left, group_bytes_max, options).map_err(io("read"))?;
     if trims_lost {
         scan.damage.get_or_insert("the memory of what was trimmed is damaged".to_owned());
     }

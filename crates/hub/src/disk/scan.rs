@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 
 use tidings_server::{
     cursor::Offset,
-    log::{Index, KeyWindow, Keys, Place},
+    log::{Index, Keys, Place},
     record::Timestamp,
 };
 
@@ -13,6 +13,7 @@ use super::{
     Kept, Location,
     frame::{self, Header},
     manifest::{End, Left},
+    options::Options,
     record::{RecordError, Stored},
     segment::{self, Segment},
     storage::{File, Storage},
@@ -86,25 +87,27 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Scans `segments`, which are in order, of a log that remembers `trims`, was left as `left`
-    /// says, wrote groups of up to `group_bytes_max`, and is to know keys for `key_window`.
+    /// says, wrote groups of up to `group_bytes_max`, and is now opened with `options`.
     pub(super) fn run(
         segments: &[Found],
         trims: Option<Trims>,
         left: &Left,
         group_bytes_max: u64,
-        key_window: KeyWindow,
+        options: &Options,
     ) -> io::Result<Self> {
         let mark = left.mark();
         let first_segment = trims.as_ref().map_or(1, |trims| trims.segment);
         let trimmed_to = trims.as_ref().map_or(Offset(1), |trims| trims.first);
         let last = trimmed_to.previous().max(left.end().last);
-        let mut index = Index::new(trimmed_to.previous());
+        let mut index = Index::new(trimmed_to.previous()).with_rules(options.rules.clone());
+        let mut furthest = Offset::ZERO;
         if let Some(trims) = trims {
+            furthest = trims.furthest();
             index.restore_trims(trims.floor, trims.topics);
         }
         let mut scan = Self {
             index,
-            keys: Keys::new(key_window),
+            keys: Keys::new(options.key_window),
             kept: Vec::new(),
             end: End::default(),
             chain: 0,
@@ -141,6 +144,9 @@ impl Scan {
         if used.is_empty() {
             scan.index.advance(last);
         }
+        // The end of the log may be lost, and the memory of trims there not: the next records must
+        // not pass for those.
+        scan.index.advance(furthest);
         // Damage may have taken the records that were kept, and left older ones that were
         // already trimmed: the log goes on after the newest it knows of.
         scan.end.last = scan.index.last();

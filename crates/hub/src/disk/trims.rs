@@ -37,6 +37,12 @@ impl Trims {
         }
     }
 
+    /// The newest record that was trimmed.
+    pub(super) fn furthest(&self) -> Offset {
+        let topics = self.topics.iter().map(|(_, offset)| *offset);
+        topics.fold(self.floor.max(self.first.previous()), Offset::max)
+    }
+
     /// Puts the snapshot in place of the old one.
     pub(super) fn write(&self, storage: &dyn Storage) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(40 * (self.topics.len() + 1));

@@ -15,7 +15,7 @@ use super::{Bell, Shared};
 use crate::{
     cursor::Offset,
     frame::Format,
-    log::{Bounds, Read, ReadError},
+    log::{Bounds, Page, ReadError},
     matcher::Filter,
     subscription::{Demand, Subscription},
 };
@@ -37,7 +37,7 @@ pub struct Subscriber {
 
 enum Answer {
     Resolved(Result<Option<Offset>, ReadError>, Bounds),
-    Read(Result<Read, ReadError>, Bounds),
+    Read(Result<Page, ReadError>, Bounds),
 }
 
 impl Subscriber {
@@ -96,13 +96,13 @@ impl Subscriber {
                         Answer::Resolved(found, shared.log.bounds())
                     }));
                 }
-                Demand::Read(after, limits) => {
+                Demand::Read(since, limits) => {
                     self.shared.counters.log_read();
                     let (shared, filter) = (Arc::clone(&self.shared), Arc::clone(&self.filter));
                     self.lookup = Some(Box::pin(async move {
                         // Never closed, so the permit is always granted; held for the read alone.
                         let _permit = shared.reads.acquire().await;
-                        let read = shared.log.read(after, &filter, limits).await;
+                        let read = shared.log.read(since, &filter, limits).await;
                         Answer::Read(read, shared.log.bounds())
                     }));
                 }
