@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 
 use crate::access::Visitor;
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
 const HEADERS: HeaderValue = HeaderValue::from_static(
     "Last-Event-ID, Content-Type, Idempotency-Key, Authorization, Cache-Control",
 );

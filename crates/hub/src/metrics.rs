@@ -16,7 +16,7 @@ use prometheus_client::{
 };
 use tidings_server::{
     fanout::Fanout,
-    log::{Appended, SharedLog},
+    log::{Appended, SharedLog, Taken},
     subscription::GapReason,
 };
 
@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     publishes: Family<Outcome, Counter>,
     appended: Counter,
     repeated: Counter,
+    ephemeral: Counter,
     append_seconds: Histogram,
 }
 
@@ -50,6 +51,7 @@ impl Metrics {
         let publishes = Family::default();
         let appended = Counter::default();
         let repeated = Counter::default();
+        let ephemeral = Counter::default();
         let append_seconds = Histogram::new(Self::APPEND_BUCKETS_S);
         registry.register("connections", "Open connections", connections.clone());
         registry.register(
@@ -68,6 +70,11 @@ impl Metrics {
             "Events not published again, as their idempotency key was known",
             repeated.clone(),
         );
+        registry.register(
+            "events_ephemeral",
+            "Ephemeral events that were passed on, and not kept",
+            ephemeral.clone(),
+        );
         registry.register_with_unit(
             "append",
             "How long the log took to make a publish durable",
@@ -82,6 +89,7 @@ impl Metrics {
             publishes,
             appended,
             repeated,
+            ephemeral,
             append_seconds,
         }
     }
@@ -93,10 +101,13 @@ impl Metrics {
 
     /// Counts what the log took of a publish.
     pub(crate) fn appended(&self, appended: &Appended, took: Duration) {
-        let repeated = appended.records.iter().filter(|taken| taken.is_repeated()).count();
-        let new = appended.records.len() - repeated;
+        let count = |is: fn(&Taken) -> bool| appended.records.iter().filter(|t| is(t)).count();
+        let repeated = count(Taken::is_repeated);
+        let ephemeral = count(|taken| *taken == Taken::Passed);
+        let new = appended.records.len() - repeated - ephemeral;
         self.appended.inc_by(new as u64);
         self.repeated.inc_by(repeated as u64);
+        self.ephemeral.inc_by(ephemeral as u64);
         // A mere repetition waits for no disk.
         if new > 0 {
             self.append_seconds.observe(took.as_secs_f64());

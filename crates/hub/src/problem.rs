@@ -24,7 +24,6 @@ pub(crate) enum Kind {
     MethodNotAllowed,
     ForeignHost,
     ForeignOrigin,
-    NotOffered,
     Crowded,
     LogAway,
     Leaving,
@@ -39,7 +38,7 @@ struct Entry {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Malformed,
         Self::UnknownField,
         Self::InvalidField,
@@ -53,7 +52,6 @@ impl Kind {
         Self::MethodNotAllowed,
         Self::ForeignHost,
         Self::ForeignOrigin,
-        Self::NotOffered,
         Self::Crowded,
         Self::LogAway,
         Self::Leaving,
@@ -159,13 +157,6 @@ impl Kind {
                 "Pages of this origin may not use the hub",
                 "The request comes from a web page of another origin, and that origin was not \
                  given with --cors-origin. Nothing was changed.",
-            ),
-            Self::NotOffered => (
-                "not-offered",
-                StatusCode::NOT_IMPLEMENTED,
-                "This is not offered yet",
-                "The request asks for something that this version of the hub does not do, and \
-                 that it must not pass over in silence. Nothing was changed.",
             ),
             Self::Crowded => (
                 "crowded",

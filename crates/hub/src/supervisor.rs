@@ -78,6 +78,9 @@ mod tests {
         ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
             self.inner.resolve(id)
         }
+        fn ended(&self, filter: &tidings_server::matcher::Filter) -> Option<Offset> {
+            self.inner.ended(filter)
+        }
         fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
             self.inner.topics(after, count_max)
         }

@@ -46,7 +46,7 @@ async fn child() {
                     let record = |_| NewRecord::new(Topic::new("a").unwrap(), data.as_str());
                     let appended = log.append(Batch::new((0..3).map(record).collect())).await;
                     let appended = appended.expect("appended");
-                    let first = appended.records[0].offset();
+                    let first = appended.records[0].offset().unwrap();
                     println!("acknowledged {} {first} {data}", appended.epoch);
                 }
             })

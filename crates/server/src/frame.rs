@@ -30,7 +30,8 @@ impl Format {
         }
     }
 
-    /// A record's frame. The bytes are a pure function of the record and its log's epoch.
+    /// A record's frame, which for a mark is nothing. The bytes are a pure function of the record
+    /// and its log's epoch.
     pub fn record(self, out: &mut Vec<u8>, record: &Record, epoch: Epoch) {
         self.record_told(out, record, epoch, Offset::ZERO);
     }
@@ -43,20 +44,26 @@ impl Format {
         epoch: Epoch,
         told: Offset,
     ) {
+        if !record.new.kind.is_event() {
+            return;
+        }
         let id = record.event_id(epoch, told);
         let new = &record.new;
         match self {
             Self::EventStream => {
-                encode::event(out, Some(&id), new.event.as_ref(), new.retry, &new.data);
+                encode::event(out, id.as_ref(), new.event.as_ref(), new.retry, &new.data);
             }
             Self::JsonLines => {
                 let mut line = json!({
-                    "id": id.as_str(),
                     "event": new.event.as_ref().map_or("message", EventName::as_str),
                     "topics": new.topics.iter().map(|topic| topic.as_str()).collect::<Vec<_>>(),
                     "time_ms": record.time.unix_ms,
                     "data": &*new.data,
                 });
+                match id {
+                    Some(id) => line["id"] = json!(id.as_str()),
+                    None => line["ephemeral"] = json!(true),
+                }
                 if let Some(retry) = new.retry {
                     line["retry_ms"] = json!(retry.as_millis() as u64);
                 }

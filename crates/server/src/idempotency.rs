@@ -28,7 +28,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::record::NewRecord;
+use crate::record::{Kind, NewRecord};
 
 /// A publisher's idempotency key within its scope.
 ///
@@ -112,7 +112,7 @@ impl Fingerprint {
     pub fn of(record: &NewRecord) -> Self {
         // Fingerprints are stored: a new field may count only where it is set, or else events
         // from before it could not be repeated.
-        let NewRecord { topics, event, id, retry, private, data, once: _ } = record;
+        let NewRecord { kind, topics, event, id, retry, private, data, once: _ } = record;
         let mut fields = Fields::default();
         fields.number(topics.len() as u64);
         topics.iter().for_each(|topic| fields.bytes(topic.as_str().as_bytes()));
@@ -122,6 +122,13 @@ impl Fingerprint {
         fields.optional(retry.as_ref().map(|retry| &retry[..]));
         fields.number(u64::from(*private));
         fields.bytes(data.as_bytes());
+        match kind {
+            Kind::Event => {}
+            // Never repeated, as no log looks at its key.
+            Kind::Ephemeral => fields.number(1),
+            Kind::Ended => fields.number(2),
+            Kind::Opened => fields.number(3),
+        }
         Self(fields.digest())
     }
 
@@ -211,7 +218,7 @@ mod tests {
     fn every_field_but_the_key_counts() {
         let topic = |name| Topic::new(name).unwrap();
         let plain = NewRecord::new(topic("a"), "data");
-        let mut others = vec![plain.clone(); 8];
+        let mut others = vec![plain.clone(); 11];
         others[0].data = "Data".into();
         others[1].topics = [topic("b")].into_iter().collect();
         others[2].topics.push(topic("b"));
@@ -220,6 +227,9 @@ mod tests {
         others[5].retry = Some(Duration::ZERO);
         others[6].retry = Some(Duration::MAX);
         others[7].private = true;
+        others[8].kind = Kind::Ephemeral;
+        others[9].kind = Kind::Ended;
+        others[10].kind = Kind::Opened;
         let mut fingerprints = vec![Fingerprint::of(&plain)];
         for other in &others {
             let fingerprint = Fingerprint::of(other);

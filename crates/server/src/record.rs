@@ -93,9 +93,41 @@ pub enum PublisherIdError {
 /// The topics of an event: one or more, none twice, the first the one it was published to.
 pub type Topics = SmallVec<[Topic; 1]>;
 
+/// What a record is to those who follow its topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Kind {
+    /// An event, kept in the log.
+    #[default]
+    Event,
+    /// An event for those who are live, which no log keeps: it has no place and no id, is in no
+    /// read, and is never missed. Whoever was not there, or fell behind the shared tail, does not
+    /// get it and is not told. It does not open a topic that has ended; append an
+    /// [`Opened`](Self::Opened) before it.
+    Ephemeral,
+    /// The end of its topics, until an event is published to them or they are opened. It has no
+    /// data and is not sent; the streams of those who follow no other topic end.
+    Ended,
+    /// Opens its topics again. It has no data and is not sent.
+    Opened,
+}
+
+impl Kind {
+    /// Whether the record is an event, for subscribers to see.
+    pub fn is_event(self) -> bool {
+        matches!(self, Self::Event | Self::Ephemeral)
+    }
+
+    /// Whether a log gives the record a place, and keeps it.
+    pub fn is_kept(self) -> bool {
+        self != Self::Ephemeral
+    }
+}
+
 /// What a publisher hands in: an event before the log has given it a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {
+    /// What it is: nearly always an event.
+    pub kind: Kind,
     /// Where it is published.
     pub topics: Topics,
     /// Its event type; `None` is the default, `message`.
@@ -108,8 +140,8 @@ pub struct NewRecord {
     pub private: bool,
     /// Its data.
     pub data: Box<str>,
-    /// Its idempotency key, if it has one. Boxed, as few events have one, and it would add 32
-    /// bytes to each.
+    /// Its idempotency key, if it has one; of an ephemeral event it is not looked at. Boxed, as few
+    /// events have one, and it would add 32 bytes to each.
     pub once: Option<Box<Once>>,
 }
 
@@ -117,6 +149,7 @@ impl NewRecord {
     /// A public event with data alone, and without a key.
     pub fn new(topic: Topic, data: impl Into<Box<str>>) -> Self {
         Self {
+            kind: Kind::Event,
             topics: SmallVec::from_iter([topic]),
             event: None,
             id: None,
@@ -125,6 +158,11 @@ impl NewRecord {
             data: data.into(),
             once: None,
         }
+    }
+
+    /// A mark of this kind on a topic: its end, or its opening.
+    pub fn mark(kind: Kind, topic: Topic) -> Self {
+        Self { kind, ..Self::new(topic, "") }
     }
 
     /// Its idempotency key, if it has one.
@@ -145,7 +183,7 @@ impl NewRecord {
 /// Its bytes on the wire are a pure function of the record and its log's epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its place in the log.
+    /// Its place in the log; of an ephemeral event, the place of the record before it.
     pub offset: Offset,
     /// When the log took it.
     pub time: Timestamp,
@@ -155,12 +193,16 @@ pub struct Record {
 
 impl Record {
     /// The record's `id:` on the wire: the publisher's, or else its cursor in `epoch`, for a
-    /// reader that was told of gaps up to `told`.
-    pub fn event_id(&self, epoch: Epoch, told: Offset) -> EventId {
-        match &self.new.id {
+    /// reader that was told of gaps up to `told`. An ephemeral event has none, so that its
+    /// subscribers keep the id that they have.
+    pub fn event_id(&self, epoch: Epoch, told: Offset) -> Option<EventId> {
+        if !self.new.kind.is_kept() {
+            return None;
+        }
+        Some(match &self.new.id {
             Some(id) => id.as_event_id().clone(),
             None => Cursor::new(epoch, self.offset).with_told(told).to_event_id(),
-        }
+        })
     }
 
     /// About how many bytes the record holds in memory.

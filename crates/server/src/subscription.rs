@@ -25,7 +25,7 @@ use crate::{
     cursor::{Cursor, Epoch, Offset},
     frame::{CURSOR, Format, GAP, requested},
     log::{Bounds, Page, ReadError, ReadLimits, Since},
-    record::{EARLIEST, PublisherId, Record},
+    record::{EARLIEST, PublisherId, Record, SharedRecord},
 };
 
 /// How a subscription behaves.
@@ -129,8 +129,11 @@ pub enum Demand {
     Send(Bytes),
     /// Find the record with this publisher's id, then [`Subscription::handle_resolved`].
     Resolve(PublisherId),
-    /// Look in the shared tail after this offset, then [`Subscription::handle_tail`].
-    Tail(Offset),
+    /// Look in the shared tail after this place, then [`Subscription::handle_tail`].
+    Tail(TailPlace),
+    /// Ask the log whether the topics have [ended](crate::log::Log::ended), then
+    /// [`Subscription::handle_ended`].
+    Ended,
     /// Read the log since then, then [`Subscription::handle_read`].
     Read(Since, ReadLimits),
     /// Nothing to do before this moment, unless [`Subscription::handle_wake`] is called.
@@ -139,7 +142,16 @@ pub enum Demand {
     End,
 }
 
-/// What the shared tail has after an offset.
+/// A place in the shared tail, where ephemeral events stand between the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TailPlace {
+    /// The last record behind it.
+    pub after: Offset,
+    /// How many ephemeral events, of all that there ever were, are behind it.
+    pub heard: u64,
+}
+
+/// What the shared tail has after a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TailRead {
     /// The frames of what matches, and how far they reach.
@@ -151,7 +163,9 @@ pub enum TailRead {
         /// The offset of the last record among them, if there is one.
         last: Option<Offset>,
         /// All that matches up to here is among them.
-        through: Offset,
+        through: TailPlace,
+        /// Whether a topic ended or was opened up to there.
+        marks: bool,
         /// Whether the tail has more after it.
         more: bool,
     },
@@ -179,6 +193,8 @@ pub struct Subscription {
     out: VecDeque<Bytes>,
     /// All that matches up to here was sent or is in `out`.
     after: Offset,
+    /// How many ephemeral events are behind it.
+    heard: u64,
     /// The last place that the subscriber was told.
     told: Offset,
     /// How far the subscriber was told of gaps. While that is ahead of its place, it reads the log,
@@ -197,6 +213,10 @@ pub struct Subscription {
     /// After a failed read: when to try again.
     read_at: Option<Instant>,
     close: Option<Close>,
+    /// Whether the topics have ended is to be asked.
+    ask_ended: bool,
+    /// The place where the topics ended: the stream is over there.
+    ends_at: Option<Offset>,
     delivered: Delivered,
 }
 
@@ -228,14 +248,22 @@ struct Close {
 }
 
 impl Subscription {
-    /// A subscription that starts at `start` in a log with these bounds.
-    pub fn new(config: SubscriptionConfig, start: Start, bounds: Bounds, now: Instant) -> Self {
+    /// A subscription that starts at `start` in a log with these bounds, when there were so many
+    /// ephemeral events: those are not for it.
+    pub fn new(
+        config: SubscriptionConfig,
+        start: Start,
+        bounds: Bounds,
+        heard: u64,
+        now: Instant,
+    ) -> Self {
         let mut subscription = Self {
             config,
             epoch: bounds.epoch,
             state: State::Live,
             out: VecDeque::new(),
             after: bounds.last,
+            heard,
             told: Offset::ZERO,
             gaps_told: Offset::ZERO,
             trims_seen: 0,
@@ -247,6 +275,8 @@ impl Subscription {
             asked: false,
             read_at: None,
             close: None,
+            ask_ended: true,
+            ends_at: None,
             delivered: Delivered::default(),
         };
         subscription.place(start, bounds);
@@ -316,6 +346,12 @@ impl Subscription {
                 return Demand::Send(out.into());
             }
         }
+        if self.ask_ended && self.state != State::Closed {
+            return Demand::Ended;
+        }
+        if self.ends_at.is_some_and(|at| self.opened && at <= self.after) {
+            self.state = State::Closed;
+        }
         let may_ask = !self.asked && self.read_at.is_none_or(|at| at <= now);
         match &self.state {
             State::Closed => Demand::End,
@@ -328,7 +364,9 @@ impl Subscription {
                 let Self { after, gaps_told: told, trims_seen, .. } = *self;
                 Demand::Read(Since { after, told, trims_seen }, self.config.read_limits)
             }
-            State::Live if self.woken => Demand::Tail(self.after),
+            State::Live if self.woken => {
+                Demand::Tail(TailPlace { after: self.after, heard: self.heard })
+            }
             _ if self.heartbeat_at <= now => Demand::Send(self.heartbeat(now)),
             _ => {
                 let read_at = self.read_at.filter(|_| !self.asked && self.state != State::Live);
@@ -349,6 +387,12 @@ impl Subscription {
         if self.state == State::Live && !self.woken && self.opened {
             self.after = self.after.max(through);
         }
+    }
+
+    /// The answer to [`Demand::Ended`].
+    pub fn handle_ended(&mut self, at: Option<Offset>) {
+        self.ask_ended = false;
+        self.ends_at = at;
     }
 
     /// The answer to [`Demand::Resolve`].
@@ -375,11 +419,13 @@ impl Subscription {
     pub fn handle_tail(&mut self, read: TailRead) {
         match read {
             TailRead::Behind => self.state = State::Reading,
-            TailRead::Frames { chunks, events, last, through, more } => {
+            TailRead::Frames { chunks, events, last, through, marks, more } => {
                 self.open();
                 self.out.extend(chunks);
                 self.delivered.events += events;
-                self.after = self.after.max(through);
+                self.after = self.after.max(through.after);
+                self.heard = self.heard.max(through.heard);
+                self.ask_ended |= marks;
                 self.told = last.unwrap_or(self.told);
                 self.woken = more;
             }
@@ -414,15 +460,19 @@ impl Subscription {
         }
         self.open();
         let mut frames = Vec::new();
+        let is_event = |record: &&SharedRecord| record.new.kind.is_event();
         for record in &page.records {
             self.frame(&mut frames, record);
         }
+        // The mark of an end may be among the records, or among those that were trimmed.
+        self.ask_ended = true;
         if !frames.is_empty() {
             self.out.push_back(frames.into());
         }
-        self.delivered.events += page.records.len() as u64;
+        let mut events = page.records.iter().filter(is_event);
+        self.delivered.events += events.clone().count() as u64;
         self.after = self.after.max(page.through);
-        self.told = page.records.last().map_or(self.told, |record| record.offset);
+        self.told = events.next_back().map_or(self.told, |record| record.offset);
         self.go_on();
     }
 

@@ -44,6 +44,9 @@ impl Log for Rotten {
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
         self.0.resolve(id)
     }
+    fn ended(&self, filter: &Filter) -> Option<Offset> {
+        self.0.ended(filter)
+    }
     fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
         self.0.topics(after, count_max)
     }

@@ -15,7 +15,8 @@ use crate::{
     problem::{Kind, Problem},
 };
 
-const KEYS: [&str; 8] = ["topic", "topics", "event", "data", "id", "retry", "private", key::MEMBER];
+const KEYS: [&str; 9] =
+    ["topic", "topics", "event", "data", "id", "retry", "private", "ephemeral", key::MEMBER];
 
 /// The events of a batch.
 #[derive(Debug, Default)]
@@ -72,6 +73,7 @@ fn draft(line: &str) -> Result<Draft, Problem> {
             key::MEMBER => {
                 draft.key = Some(key::of_member(&read::<String>(known, value, "a string")?)?);
             }
+            "ephemeral" => draft.ephemeral = read(known, value, "true or false")?,
             _ => draft.private = read(known, value, "true or false")?,
         }
     }

@@ -7,7 +7,7 @@ use tidings_proto::EventName;
 use tidings_server::{
     frame::RESERVED_PREFIX,
     idempotency::Key,
-    record::{NewRecord, PublisherId},
+    record::{Kind, NewRecord, PublisherId},
     topic::Topic,
 };
 use url::Url;
@@ -22,6 +22,7 @@ pub(super) struct Draft {
     pub(super) id: Option<String>,
     pub(super) retry_ms: Option<u64>,
     pub(super) private: bool,
+    pub(super) ephemeral: bool,
     pub(super) data: String,
     /// Its idempotency key, whose rules were applied where it was read: each place has its own.
     pub(super) key: Option<Key>,
@@ -36,7 +37,11 @@ impl Draft {
 
     /// Applies the rules.
     pub(super) fn check(self, limits: &Limits) -> Result<NewRecord, Problem> {
+        if self.ephemeral {
+            self.check_ephemeral()?;
+        }
         let record = NewRecord {
+            kind: if self.ephemeral { Kind::Ephemeral } else { Kind::Event },
             topics: topics(self.topics, limits)?,
             event: self.event.map(|event| event_name(event, limits)).transpose()?.flatten(),
             id: self.id.map(|id| publisher_id(id, limits)).transpose()?,
@@ -49,6 +54,21 @@ impl Draft {
             Some(key) => record.once(key),
             None => record,
         })
+    }
+}
+
+impl Draft {
+    // What needs a place in the log goes with kept events alone.
+    fn check_ephemeral(&self) -> Result<(), Problem> {
+        if self.id.is_some() {
+            let rule = "an ephemeral event has no id, as nobody can resume after it";
+            return Err(Problem::invalid("id", rule));
+        }
+        if self.key.is_some() {
+            let rule = "an ephemeral event takes no idempotency key, as nothing of it is kept";
+            return Err(Problem::invalid("ephemeral", rule));
+        }
+        Ok(())
     }
 }
 
@@ -179,6 +199,10 @@ mod tests {
         refused("event", |draft| draft.event = Some("x".repeat(129)));
         refused("id", |draft| draft.id = Some("#1".into()));
         refused("id", |draft| draft.id = Some("x".repeat(257)));
+        refused("id", |draft| (draft.ephemeral, draft.id) = (true, Some("7".into())));
+        refused("ephemeral", |draft| {
+            (draft.ephemeral, draft.key) = (true, Some(Key::new("", "k").unwrap()));
+        });
         refused("retry", |draft| draft.retry_ms = Some(99));
         refused("retry", |draft| draft.retry_ms = Some(86_400_001));
         refused("data", |draft| draft.data = "x".repeat((1 << 20) + 1));

@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Method, request::Parts};
+use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use tidings_server::{
     axum::{LastEventId, stream_headers},
     body::StreamBody,
@@ -36,6 +36,9 @@ pub(super) async fn follow(
     let (parts, _) = request.into_parts();
     let subscribe = subscribe(&hub, grant, &parts)?;
     let format = subscribe.config.format;
+    if hub.fanout.is_over(&subscribe.filter, &subscribe.start).await {
+        return Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response());
+    }
     if parts.method == Method::HEAD {
         return Ok((stream_headers(format), Body::new(Lengthless)).into_response());
     }

@@ -4,6 +4,7 @@ mod accept;
 mod batch;
 mod body;
 mod draft;
+mod end;
 mod follow;
 mod head;
 mod key;
@@ -31,7 +32,7 @@ use crate::{
 
 /// All that the hub offers.
 pub(crate) fn router(hub: Hub) -> Router {
-    let topic = get(follow::follow).post(publish::event);
+    let topic = get(follow::follow).post(publish::event).delete(end::end);
     let mut router = Router::new()
         .route("/events", get(follow::follow).post(publish::batch))
         .route("/events/", topic.clone())
@@ -124,7 +125,9 @@ async fn not_found(parts: Parts) -> Problem {
 
 async fn method_not_allowed(method: Method) -> Problem {
     let detail = match method {
-        Method::DELETE => "ending a topic is not offered yet".to_owned(),
+        Method::DELETE => {
+            "DELETE is not offered here; it ends a topic at /events/{topic}".to_owned()
+        }
         Method::PUT => "PUT is not offered here; events are published with POST".to_owned(),
         method => format!("{method} is not offered here"),
     };

@@ -12,7 +12,8 @@ use tidings_server::{
     cursor::Cursor,
     idempotency::Key,
     log::{AppendError, Batch, Taken},
-    record::NewRecord,
+    matcher::{Filter, Matcher},
+    record::{self, NewRecord},
 };
 
 use super::{
@@ -30,7 +31,7 @@ use crate::{
 
 const EVENT_STREAM: &str = "text/event-stream";
 const JSON_LINES: &str = "application/x-ndjson";
-const PARAMETERS: [&str; 5] = ["event", "id", "retry", "topic", "private"];
+const PARAMETERS: [&str; 6] = ["event", "id", "retry", "topic", "private", "ephemeral"];
 
 /// Publishes one event: the body is its data.
 pub(super) async fn event(State(hub): State<Hub>, request: Request) -> Response {
@@ -90,7 +91,7 @@ pub(super) async fn batch(State(hub): State<Hub>, request: Request) -> Response 
 }
 
 /// Where the events of a request are written.
-enum Origin {
+pub(super) enum Origin {
     /// A single one: the request itself.
     Request,
     /// A batch: the lines of these numbers.
@@ -99,7 +100,7 @@ enum Origin {
 
 impl Origin {
     /// Claims the keys of the records, until the claim is dropped.
-    fn claim(
+    pub(super) fn claim(
         &self,
         hub: &Hub,
         keys: impl IntoIterator<Item = Option<Key>>,
@@ -135,7 +136,7 @@ fn draft(parts: &Parts) -> Result<Draft, Problem> {
 }
 
 fn parameters(uri: &Uri, draft: &mut Draft) -> Result<(), Problem> {
-    let mut private = None;
+    let (mut private, mut ephemeral) = (None, None);
     for (name, value) in query::parameters(uri.query())? {
         match name.as_str() {
             "event" => query::once(&name, &mut draft.event, value)?,
@@ -148,14 +149,12 @@ fn parameters(uri: &Uri, draft: &mut Draft) -> Result<(), Problem> {
             }
             "topic" => draft.topics.push(value),
             "private" => query::once(&name, &mut private, query::switch(&name, &value)?)?,
-            "ephemeral" => {
-                let detail = "ephemeral events are not offered yet";
-                return Err(Problem::new(Kind::NotOffered, detail).of("ephemeral"));
-            }
+            "ephemeral" => query::once(&name, &mut ephemeral, query::switch(&name, &value)?)?,
             _ => return Err(Problem::unknown(&name, &PARAMETERS)),
         }
     }
     draft.private = private.unwrap_or(false);
+    draft.ephemeral = ephemeral.unwrap_or(false);
     Ok(())
 }
 
@@ -167,12 +166,13 @@ fn text(bytes: Vec<u8>, field: &str) -> Result<String, Problem> {
     })
 }
 
-/// Appends the records and answers their ids, once they are durable.
-async fn append(
+/// Appends the records and answers their ids, once they are durable. Ephemeral events have none.
+pub(super) async fn append(
     hub: &Hub,
     records: Vec<NewRecord>,
     origin: &Origin,
-) -> Result<Vec<String>, Problem> {
+) -> Result<Vec<Option<String>>, Problem> {
+    open_topics(hub, &records).await?;
     let given: Vec<_> =
         records.iter().map(|record| record.id.as_ref().map(|id| id.as_str().to_owned())).collect();
     let started = Instant::now();
@@ -190,9 +190,29 @@ async fn append(
         }
     })?;
     hub.metrics.appended(&appended, started.elapsed());
-    let cursor = |taken: &Taken| Cursor::new(appended.epoch, taken.offset()).to_string();
+    let cursor = |taken: &Taken| {
+        taken.offset().map(|offset| Cursor::new(appended.epoch, offset).to_string())
+    };
     let records = given.into_iter().zip(&appended.records);
-    Ok(records.map(|(id, taken)| id.unwrap_or_else(|| cursor(taken))).collect())
+    Ok(records.map(|(id, taken)| id.or_else(|| cursor(taken))).collect())
+}
+
+/// Opens the topics of ephemeral events that have ended, as any publish does: an event that is not
+/// kept cannot do so by itself.
+async fn open_topics(hub: &Hub, records: &[NewRecord]) -> Result<(), Problem> {
+    let ephemeral = records.iter().filter(|record| record.kind == record::Kind::Ephemeral);
+    let mut ended: Vec<NewRecord> = Vec::new();
+    for topic in ephemeral.flat_map(|record| &record.topics) {
+        let known = ended.iter().any(|mark| mark.topics.contains(topic));
+        let filter = Filter::new([Matcher::Exact(topic.clone())]);
+        if !known && hub.log.ended(&filter).is_some() {
+            ended.push(NewRecord::mark(record::Kind::Opened, topic.clone()));
+        }
+    }
+    if !ended.is_empty() {
+        hub.log.append(Batch::new(ended)).await?;
+    }
+    Ok(())
 }
 
 fn counted(hub: &Hub, answer: Result<Response, Problem>) -> Response {

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use http::Uri;
 use serde::Serialize;
-use tidings_server::cursor::Cursor;
+use tidings_server::{cursor::Cursor, log::TopicSummary};
 
 use super::json;
 use crate::{hub::Hub, problem::Problem, query};
@@ -39,6 +39,8 @@ pub(super) async fn topics(State(hub): State<Hub>, uri: Uri) -> Result<Response,
             records: summary.records,
             subscribers: hub.fanout.topic_subscribers(&summary.topic),
             last_id: Cursor::new(epoch, summary.last).to_string(),
+            ended: summary.ended,
+            events_per_second: summary.recent as f64 / TopicSummary::RECENT.as_secs_f64(),
         })
         .collect();
     Ok(json(&Page { topics, next }))
@@ -59,4 +61,7 @@ struct Topic<'a> {
     subscribers: usize,
     /// The cursor after its newest event.
     last_id: String,
+    ended: bool,
+    /// Over the last ten seconds.
+    events_per_second: f64,
 }

@@ -221,6 +221,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_named() {
-        assert_eq!(Manifest::from_text("tidings log 3\nwhatever\n"), Err(ManifestError::Newer(3)));
+        let newer = FORMAT + 1;
+        let text = format!("tidings log {newer}\nwhatever\n");
+        assert_eq!(Manifest::from_text(&text), Err(ManifestError::Newer(newer)));
     }
 }

@@ -35,6 +35,9 @@
 //!            topics u16 │ topics: (bytes u16 │ text)… │ [event: bytes u32 │ text] │
 //!            [id: bytes u16 │ text] │ [retry: s u64 │ ns u32] │
 //!            [idempotency key: digest 16 bytes │ fingerprint 16 bytes] │ data
+//!
+//!  trims     magic F7 "tidtri3" │ first offset u64 │ first segment u64 │ floor u64 │
+//!            topics: (trimmed u64 │ remembered u64 │ ended u64 │ bytes u16 │ text)… │ checksum u32
 //! ```
 //!
 //! A frame is what one commit writes, whole or not at all. Its *chain* is the checksum of the
@@ -46,6 +49,7 @@
 //! | --- | --- |
 //! | 1 | the beginning |
 //! | 2 | records may have idempotency keys |
+//! | 3 | records may be marks: the end of a topic, or its opening |
 //!
 //! The keys that the log knows are rebuilt from the records by a start. A record that retention
 //! has trimmed lies there until its segment is removed, and its key counts until then.
@@ -141,7 +145,7 @@ use self::{
 ///
 /// let log = DiskLog::open(Options::new("/var/lib/tidings"))?;
 /// let appended = log.append(NewRecord::new(Topic::new("rooms/42")?, "hello").into()).await?;
-/// println!("durable at {}", appended.records[0].offset());
+/// println!("durable at {}", appended.last().expect("a batch of one"));
 /// log.close().await;
 /// # Ok(())
 /// # }
@@ -251,6 +255,7 @@ impl Drop for DiskLog {
 impl Log for DiskLog {
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
         Box::pin(async move {
+            // Also of ephemeral events, which wait in the queue as others do.
             let bytes = batch.records.iter().map(record::encoded_bytes).sum();
             let bytes_max = self.shared.options.batch_bytes_max;
             if bytes > bytes_max {
@@ -315,9 +320,13 @@ impl Log for DiskLog {
         })
     }
 
+    fn ended(&self, filter: &Filter) -> Option<Offset> {
+        self.shared.state.read().index.ended(filter)
+    }
+
     fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
         self.shared.trim();
-        self.shared.state.read().index.summaries(after, count_max)
+        self.shared.state.read().index.summaries(after, count_max, self.shared.storage.now())
     }
 
     fn state(&self) -> LogState {

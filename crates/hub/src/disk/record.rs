@@ -7,7 +7,7 @@ use tidings_proto::event::EventName;
 use tidings_server::{
     cursor::Offset,
     idempotency::{Fingerprint, Key, Once},
-    record::{NewRecord, PublisherId, Record, Timestamp, Topics},
+    record::{Kind, NewRecord, PublisherId, Record, Timestamp, Topics},
     topic::Topic,
 };
 
@@ -17,7 +17,11 @@ const HAS_RETRY: u16 = 1 << 2;
 const PRIVATE: u16 = 1 << 3;
 const ID_REUSED: u16 = 1 << 4;
 const HAS_KEY: u16 = 1 << 5;
-const FLAGS_KNOWN: u16 = HAS_EVENT | HAS_ID | HAS_RETRY | PRIVATE | ID_REUSED | HAS_KEY;
+// Marks are kept, and are no events.
+const ENDED: u16 = 1 << 6;
+const OPENED: u16 = 1 << 7;
+const FLAGS_KNOWN: u16 =
+    HAS_EVENT | HAS_ID | HAS_RETRY | PRIVATE | ID_REUSED | HAS_KEY | ENDED | OPENED;
 
 // Checksum and length.
 const PREFIX_BYTES: usize = 8;
@@ -45,7 +49,8 @@ pub(super) fn encode(
     id_reused: bool,
 ) {
     // Whoever adds a field decides here how it is stored.
-    let NewRecord { topics, event, id, retry, private, data, once } = new;
+    let NewRecord { kind, topics, event, id, retry, private, data, once } = new;
+    debug_assert!(kind.is_kept());
     let mut flags = 0;
     for (flag, set) in [
         (HAS_EVENT, event.is_some()),
@@ -54,6 +59,8 @@ pub(super) fn encode(
         (PRIVATE, *private),
         (ID_REUSED, id_reused),
         (HAS_KEY, once.is_some()),
+        (ENDED, *kind == Kind::Ended),
+        (OPENED, *kind == Kind::Opened),
     ] {
         if set {
             flags |= flag;
@@ -97,6 +104,7 @@ pub(super) fn encode(
 pub(super) struct Stored<'a> {
     pub(super) offset: Offset,
     pub(super) time: Timestamp,
+    pub(super) kind: Kind,
     pub(super) topics: SmallVec<[&'a str; 4]>,
     pub(super) id: Option<&'a str>,
     /// Whether an earlier record had the id when this one was appended.
@@ -136,6 +144,12 @@ impl<'a> Stored<'a> {
         if flags & !FLAGS_KNOWN != 0 {
             return Err(RecordError::Unknown);
         }
+        let kind = match flags & (ENDED | OPENED) {
+            0 => Kind::Event,
+            ENDED => Kind::Ended,
+            OPENED => Kind::Opened,
+            _ => return Err(RecordError::Unknown),
+        };
         let topics = fields.u16()?;
         let topics = (0..topics)
             .map(|_| {
@@ -170,6 +184,7 @@ impl<'a> Stored<'a> {
         Ok(Self {
             offset,
             time,
+            kind,
             topics,
             id,
             once,
@@ -191,6 +206,7 @@ impl<'a> Stored<'a> {
         let event = self.event.map(EventName::new).transpose();
         let id = self.id.map(PublisherId::new).transpose();
         let new = NewRecord {
+            kind: self.kind,
             topics,
             event: event.map_err(|_| RecordError::Text)?,
             id: id.map_err(|_| RecordError::Text)?,
@@ -251,6 +267,7 @@ mod tests {
 
     fn full() -> NewRecord {
         NewRecord {
+            kind: Kind::Event,
             topics: ["a", "ü/b", "c"].into_iter().map(|t| Topic::new(t).unwrap()).collect(),
             event: Some(EventName::new("price").unwrap()),
             id: Some(PublisherId::new("order 7").unwrap()),
@@ -273,7 +290,9 @@ mod tests {
     fn a_record_survives_its_bytes() {
         let bare = NewRecord::new(Topic::new("a").unwrap(), "");
         let long = NewRecord { retry: Some(Duration::MAX), ..full() };
-        for new in [bare, full(), long] {
+        let [ended, opened] =
+            [Kind::Ended, Kind::Opened].map(|kind| NewRecord::mark(kind, Topic::new("a").unwrap()));
+        for new in [bare, full(), long, ended, opened] {
             let record = decode(&encoded(&new, false)).unwrap();
             let time = Timestamp { unix_ms: 77 };
             assert_eq!(record, Record { offset: Offset(9), time, new });

@@ -228,7 +228,7 @@ impl Scan {
             };
             let topics = stored.topics.iter().copied();
             self.index
-                .push_stored(place, topics, stored.id, !stored.id_reused)
+                .push_stored(place, stored.kind, topics, stored.id, !stored.id_reused)
                 .map_err(|error| invalid(error.to_string()))?;
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::{
 /// A segment's header: magic, format version, number, prepared length, checksum.
 pub(super) const HEADER_BYTES: usize = 24;
 /// The format of the directory and all its files.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 // The oldest that is read. What is written is of the present format, and the manifest says so
 // before anything else is written: from then on older versions refuse the directory.
 const FORMAT_MIN: u32 = 1;

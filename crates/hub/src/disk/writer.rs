@@ -58,6 +58,12 @@ struct Encoded {
     id_reused: bool,
 }
 
+impl Encoded {
+    fn is_kept(&self) -> bool {
+        self.record.new.kind.is_kept()
+    }
+}
+
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, active: Active, keys: Keys, time: Timestamp) -> Self {
         Self {
@@ -140,10 +146,11 @@ impl Writer {
         };
         self.time = self.time.max(self.shared.storage.now());
         self.encode(last);
-        let Some(active) = self.active.as_mut().filter(|_| !self.encoded.is_empty()) else {
+        let records = self.encoded.iter().filter(|encoded| encoded.is_kept()).count();
+        let Some(active) = self.active.as_mut().filter(|_| records > 0) else {
             return Ok(None);
         };
-        let group = Group { records: self.encoded.len() as u32, first: last.next() };
+        let group = Group { records: records as u32, first: last.next() };
         let written = active.write(&mut self.buffer, &group);
         written.map(Some).map_err(|Failure { cause, may_be_there }| {
             tracing::error!("{cause}");
@@ -173,8 +180,16 @@ impl Writer {
                 }
             };
             for (new, taken) in append.records.into_iter().zip(&taken) {
-                let &Taken::Appended(place) = taken else { continue };
-                offset = place;
+                match *taken {
+                    Taken::Appended(place) => offset = place,
+                    Taken::Repeated(_) => continue,
+                    Taken::Passed => {
+                        // It is not written, and goes to the tail in its turn.
+                        let record = Arc::new(Record { offset, time: self.time, new });
+                        self.encoded.push(Encoded { record, at: 0, bytes: 0, id_reused: false });
+                        continue;
+                    }
+                }
                 let reused = new.id.as_ref().is_some_and(|id| {
                     !self.ids.insert(id.clone()) || self.shared.state.read().index.has_id(id)
                 });
@@ -204,7 +219,8 @@ impl Writer {
 
     fn push(&self, segment: u32, frame: u32) {
         let mut state = self.shared.state.write();
-        for Encoded { record, at, bytes, id_reused } in &self.encoded {
+        let kept = self.encoded.iter().filter(|encoded| encoded.is_kept());
+        for Encoded { record, at, bytes, id_reused } in kept {
             let place = Place {
                 offset: record.offset,
                 time: record.time,

@@ -4,6 +4,7 @@ mod access;
 mod connections;
 mod follow;
 mod idempotency;
+mod kinds;
 mod leaving;
 mod publish;
 mod status;

@@ -67,7 +67,8 @@ async fn wrong_input_names_the_field_and_changes_nothing() {
         ("/events/a?retry=-1", 422, "invalid-field", "retry"),
         ("/events/a?retry=0", 422, "invalid-field", "retry"),
         ("/events/a?private=maybe", 422, "invalid-field", "private"),
-        ("/events/a?ephemeral", 501, "not-offered", "ephemeral"),
+        ("/events/a?ephemeral=perhaps", 422, "invalid-field", "ephemeral"),
+        ("/events/a?ephemeral&id=x", 422, "invalid-field", "id"),
     ] {
         let problem = hub.post(target, "x").await.is_problem(status, slug);
         assert_eq!(problem["field"], field, "{target}");
@@ -216,6 +217,9 @@ impl Log for Failing {
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
         self.0.resolve(id)
+    }
+    fn ended(&self, filter: &Filter) -> Option<Offset> {
+        self.0.ended(filter)
     }
     fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
         self.0.topics(after, count_max)

@@ -4,19 +4,21 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-use crate::{matcher::Filter, record::SharedRecord, topic::Topic};
+use crate::{cursor::Offset, matcher::Filter, record::SharedRecord, topic::Topic};
 
 /// The sign by which a subscriber learns that there is something for it.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
-    rung: AtomicBool,
+    // Zero while silent; else one more than the offset up to which there was nothing for the
+    // subscriber since it last looked.
+    rung: AtomicU64,
     waker: AtomicWaker,
     closing: Mutex<Option<Closing>>,
 }
@@ -29,9 +31,11 @@ pub(super) struct Closing {
 }
 
 impl Bell {
-    pub(super) fn ring(&self) {
+    /// Rings for something after `quiet`, and after all that it was rung for before.
+    pub(super) fn ring(&self, quiet: Offset) {
         // Only the first ring since the subscriber looked needs to wake its task.
-        if !self.rung.swap(true, Ordering::AcqRel) {
+        let first = quiet.0.saturating_add(1);
+        if self.rung.compare_exchange(SILENT, first, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.waker.wake();
         }
     }
@@ -40,17 +44,19 @@ impl Bell {
         self.waker.register(waker);
     }
 
-    pub(super) fn take(&self) -> bool {
-        self.rung.swap(false, Ordering::AcqRel)
+    /// If it was rung: up to where there was nothing for the subscriber.
+    pub(super) fn take(&self) -> Option<Offset> {
+        let rung = self.rung.swap(SILENT, Ordering::AcqRel);
+        (rung != SILENT).then(|| Offset(rung).previous())
     }
 
     pub(super) fn is_rung(&self) -> bool {
-        self.rung.load(Ordering::Acquire)
+        self.rung.load(Ordering::Acquire) != SILENT
     }
 
     pub(super) fn close(&self, closing: Closing) {
         *self.closing.lock() = Some(closing);
-        self.rung.store(true, Ordering::Release);
+        self.ring(Offset::ZERO);
         self.waker.wake();
     }
 
@@ -58,6 +64,8 @@ impl Bell {
         self.closing.lock().take()
     }
 }
+
+const SILENT: u64 = 0;
 
 /// The subscribers by what they follow.
 #[derive(Debug, Default)]
@@ -95,16 +103,22 @@ impl Interest {
         }
     }
 
-    /// Rings for every subscriber that follows a topic of these records.
-    pub(super) fn ring(&self, records: &[SharedRecord]) {
+    /// Rings for every subscriber that follows a topic of these records, which come after `after`.
+    pub(super) fn ring(&self, records: &[SharedRecord], after: Offset) {
+        let mut through = after;
         for record in records {
+            let mut quiet = through;
+            if record.new.kind.is_kept() {
+                through = record.offset;
+                quiet = record.offset.previous();
+            }
             for topic in &record.new.topics {
                 for bell in self.by_topic.get(topic).into_iter().flat_map(HashMap::values) {
-                    bell.ring();
+                    bell.ring(quiet);
                 }
                 for (filter, bell) in self.by_pattern.values() {
                     if !bell.is_rung() && filter.matches_topic(topic) {
-                        bell.ring();
+                        bell.ring(quiet);
                     }
                 }
             }
@@ -112,7 +126,7 @@ impl Interest {
     }
 
     pub(super) fn ring_all(&self) {
-        self.all.values().for_each(|bell| bell.ring());
+        self.all.values().for_each(|bell| bell.ring(Offset::ZERO));
     }
 
     pub(super) fn bells(&self) -> impl Iterator<Item = &Arc<Bell>> {

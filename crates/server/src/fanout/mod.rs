@@ -10,6 +10,7 @@
 //! ```
 
 mod interest;
+mod over;
 mod ring;
 mod stats;
 mod subscriber;
@@ -121,9 +122,10 @@ impl Fanout {
         if let Some(drain) = *self.0.closing.lock() {
             bell.close(drain.closing());
         }
+        let heard = self.0.ring.read().ephemerals();
         let bounds = self.0.log.bounds();
         let now = Instant::now().into_std();
-        let machine = Subscription::new(request.config, request.start, bounds, now);
+        let machine = Subscription::new(request.config, request.start, bounds, heard, now);
         self.0.counters.opened();
         Subscriber::new(Arc::clone(&self.0), id, filter, bell, machine, request.config.format)
     }
@@ -169,10 +171,14 @@ impl Drain {
 
 impl Shared {
     fn publish(&self, records: Vec<SharedRecord>) {
-        let Some(last) = records.last().map(|record| record.offset) else { return };
-        self.ring.write().push(records.iter().cloned());
-        self.interest.lock().ring(&records);
-        self.rung_through.fetch_max(last.0, Ordering::Release);
+        let (before, through) = {
+            let mut ring = self.ring.write();
+            let before = ring.through();
+            ring.push(records.iter().cloned());
+            (before, ring.through())
+        };
+        self.interest.lock().ring(&records, before);
+        self.rung_through.fetch_max(through.0, Ordering::Release);
     }
 
     // The tail lost its place: everybody looks again, and reads the log where the ring is short.
@@ -190,7 +196,9 @@ async fn follow(shared: Weak<Shared>, mut tail: Tail) {
         match item {
             Some(TailItem::Records(records)) => {
                 let through = shared.ring.read().through();
-                let new = records.into_iter().filter(|record| record.offset > through).collect();
+                let is_new =
+                    |record: &SharedRecord| record.offset > through || !record.new.kind.is_kept();
+                let new = records.into_iter().filter(is_new).collect();
                 shared.publish(new);
             }
             Some(TailItem::Lagged) => catch_up(&shared).await,

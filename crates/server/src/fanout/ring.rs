@@ -12,7 +12,7 @@ use crate::{
     frame::Format,
     matcher::Filter,
     record::SharedRecord,
-    subscription::TailRead,
+    subscription::{TailPlace, TailRead},
 };
 
 /// The newest records in a bounded number of bytes.
@@ -24,18 +24,41 @@ pub(super) struct Ring {
     // Every record after this offset, up to `through`, is among the entries.
     base: Offset,
     through: Offset,
+    // How many ephemeral events there were.
+    ephemerals: u64,
     epoch: Epoch,
 }
 
 #[derive(Debug)]
 struct Entry {
     record: SharedRecord,
+    // Its offset; of an ephemeral event, that of the record before it.
+    place: Offset,
+    // How many ephemeral events there were with it.
+    ephemerals: u64,
     // Encoded when the first subscriber of that format asks.
     event_stream: OnceLock<Bytes>,
     json_lines: OnceLock<Bytes>,
 }
 
 impl Entry {
+    // Along the tail first all are, then none is: so an ephemeral event that was heard, but comes
+    // after records that are wanted, is not past.
+    fn is_past(&self, place: TailPlace) -> bool {
+        if self.record.new.kind.is_kept() {
+            return self.place <= place.after;
+        }
+        (self.place, self.ephemerals) <= (place.after, place.heard)
+    }
+
+    // The place right before it.
+    fn before(&self) -> TailPlace {
+        if self.record.new.kind.is_kept() {
+            return TailPlace { after: self.place.previous(), heard: self.ephemerals };
+        }
+        TailPlace { after: self.place, heard: self.ephemerals - 1 }
+    }
+
     fn frame(&self, format: Format, epoch: Epoch) -> &Bytes {
         let frame = match format {
             Format::EventStream => &self.event_stream,
@@ -65,25 +88,41 @@ impl Ring {
     const CHUNK_BYTES: usize = 32 << 10;
 
     pub(super) fn new(epoch: Epoch, through: Offset, bytes_max: usize) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, bytes_max, base: through, through, epoch }
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            bytes_max,
+            base: through,
+            through,
+            ephemerals: 0,
+            epoch,
+        }
     }
 
     /// Appends records; those that are already here are passed over.
     pub(super) fn push(&mut self, records: impl IntoIterator<Item = SharedRecord>) {
         for record in records {
-            if record.offset <= self.through {
+            if !record.new.kind.is_kept() {
+                self.ephemerals += 1;
+            } else if record.offset > self.through {
+                self.through = record.offset;
+            } else {
                 continue;
             }
-            self.through = record.offset;
-            let entry =
-                Entry { record, event_stream: OnceLock::new(), json_lines: OnceLock::new() };
+            let entry = Entry {
+                record,
+                place: self.through,
+                ephemerals: self.ephemerals,
+                event_stream: OnceLock::new(),
+                json_lines: OnceLock::new(),
+            };
             self.bytes += entry.bytes();
             self.entries.push_back(Arc::new(entry));
         }
         while self.bytes > self.bytes_max {
             let Some(entry) = self.entries.pop_front() else { break };
             self.bytes -= entry.bytes();
-            self.base = entry.record.offset;
+            self.base = entry.place;
         }
     }
 
@@ -108,30 +147,46 @@ impl Ring {
         self.bytes
     }
 
-    /// What the filter matches after `after`, up to a chunk of it.
-    pub(super) fn read(&self, after: Offset, filter: &Filter, format: Format) -> TailRead {
-        if after < self.base {
+    /// How many ephemeral events there were: whoever comes now has missed none of those to come.
+    pub(super) fn ephemerals(&self) -> u64 {
+        self.ephemerals
+    }
+
+    /// What the filter matches after `place`, up to a chunk of it.
+    pub(super) fn read(&self, place: TailPlace, filter: &Filter, format: Format) -> TailRead {
+        if place.after < self.base {
             return TailRead::Behind;
         }
-        let from = self.entries.partition_point(|entry| entry.record.offset <= after);
+        let from = self.entries.partition_point(|entry| entry.is_past(place));
         let mut hits: Vec<&Bytes> = Vec::new();
-        let (mut bytes, mut last, mut through) = (0, None, self.through.max(after));
-        let mut more = false;
+        let end = TailPlace { after: self.through.max(place.after), heard: self.ephemerals };
+        let (mut bytes, mut last, mut through) = (0, None, end);
+        let (mut marks, mut more) = (false, false);
         for (scanned, entry) in self.entries.range(from..).enumerate() {
             let full = bytes >= Self::CHUNK_BYTES;
             if full || scanned == Self::SCAN_MAX {
-                if hits.is_empty() {
+                through = entry.before();
+                // What the log does not have is to be found only here.
+                if hits.is_empty() && !marks && through.heard == end.heard {
                     return TailRead::Behind;
                 }
-                through = entry.record.offset.previous();
                 more = true;
                 break;
             }
-            if filter.matches(&entry.record) {
-                let frame = entry.frame(format, self.epoch);
-                bytes += frame.len();
-                hits.push(frame);
-                last = Some(entry.record.offset);
+            let kind = entry.record.new.kind;
+            let heard = !kind.is_kept() && entry.ephemerals <= place.heard;
+            if heard || !filter.matches(&entry.record) {
+                continue;
+            }
+            if !kind.is_event() {
+                marks = true;
+                continue;
+            }
+            let frame = entry.frame(format, self.epoch);
+            bytes += frame.len();
+            hits.push(frame);
+            if kind.is_kept() {
+                last = Some(entry.place);
             }
         }
         let events = hits.len() as u64;
@@ -148,6 +203,6 @@ impl Ring {
                     .into(),
             ],
         };
-        TailRead::Frames { chunks, events, last, through, more }
+        TailRead::Frames { chunks, events, last, through, marks, more }
     }
 }

@@ -75,7 +75,8 @@ impl Subscriber {
             self.poll_lookup(cx);
             // The mark first: whatever is in the tail by then has already rung.
             let rung_through = self.shared.rung_through.load(Ordering::Acquire);
-            if self.bell.take() {
+            if let Some(quiet) = self.bell.take() {
+                self.machine.handle_quiet(quiet);
                 self.machine.handle_wake();
                 if let Some(closing) = self.bell.take_closing() {
                     self.machine.handle_close(closing.retry, closing.at);
@@ -85,9 +86,12 @@ impl Subscriber {
             }
             match self.machine.poll(Instant::now().into_std()) {
                 Demand::Send(bytes) => return Poll::Ready(Some(bytes)),
-                Demand::Tail(after) => {
-                    let read = self.shared.ring.read().read(after, &self.filter, self.format);
+                Demand::Tail(place) => {
+                    let read = self.shared.ring.read().read(place, &self.filter, self.format);
                     self.machine.handle_tail(read);
+                }
+                Demand::Ended => {
+                    self.machine.handle_ended(self.shared.log.ended(&self.filter));
                 }
                 Demand::Resolve(id) => {
                     let shared = Arc::clone(&self.shared);

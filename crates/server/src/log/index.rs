@@ -6,7 +6,7 @@ mod trimming;
 
 use std::{
     cell::Cell,
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
 };
 
@@ -17,7 +17,7 @@ use super::{Since, TopicRules, TopicSummary, retention::RuleNumber};
 use crate::{
     cursor::Offset,
     matcher::Filter,
-    record::{NewRecord, PublisherId, Timestamp},
+    record::{Kind, NewRecord, PublisherId, Timestamp},
     topic::{Topic, TopicError},
 };
 
@@ -37,6 +37,8 @@ pub struct Index<L> {
     overruns: Overruns,
     // The topics after the first, of the few records that have more than one.
     more_topics: HashMap<Offset, SmallVec<[TopicId; 3]>>,
+    // The few records that are no events.
+    marks: BTreeSet<Offset>,
     bytes: u64,
     last: Offset,
     topics: HashMap<TopicId, TopicEntry>,
@@ -87,13 +89,32 @@ struct TopicEntry {
     offsets: VecDeque<Offset>,
     // Of its records.
     bytes: u64,
+    // How many of the records are marks.
+    marks: u32,
     rule: Option<RuleNumber>,
     // When the oldest of its records is too old by the rule.
     expiry_ms: Option<u64>,
-    // The newest record of the topic that was trimmed; zero if none, or forgotten.
+    // The newest event of the topic that was trimmed; zero if none, or forgotten.
     trimmed: Offset,
+    // The newest record of the topic that was trimmed, and its place in the trims' order.
+    remembered: Offset,
     // Which of all trims that was.
     trim_number: u64,
+    // Where the topic ended, if it was not opened since.
+    ended: Option<Offset>,
+}
+
+/// How far a topic was trimmed, for storing it beside the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trim {
+    /// The topic.
+    pub topic: Topic,
+    /// Its newest event that was trimmed; zero if only marks were.
+    pub trimmed: Offset,
+    /// Its newest record that was trimmed.
+    pub remembered: Offset,
+    /// Where the topic ended, if it was not opened since.
+    pub ended: Option<Offset>,
 }
 
 /// Where a record stands, and what it counts for.
@@ -148,6 +169,7 @@ impl<L: Copy> Index<L> {
             rules: TopicRules::default(),
             overruns: Overruns::default(),
             more_topics: HashMap::new(),
+            marks: BTreeSet::new(),
             bytes: 0,
             last,
             topics: HashMap::new(),
@@ -215,7 +237,7 @@ impl<L: Copy> Index<L> {
             })
             .collect();
         let id = record.id.as_ref().map(PublisherId::as_str);
-        self.insert(place, topics, id, earliest_of_its_id);
+        self.insert(place, record.kind, topics, id, earliest_of_its_id);
     }
 
     /// Adds a stored record as [`push`](Self::push) does, by the text of its topics and its id:
@@ -229,6 +251,7 @@ impl<L: Copy> Index<L> {
     pub fn push_stored<'a>(
         &mut self,
         place: Place<L>,
+        kind: Kind,
         topics: impl Iterator<Item = &'a str>,
         id: Option<&str>,
         earliest_of_its_id: bool,
@@ -240,11 +263,11 @@ impl<L: Copy> Index<L> {
             })
             .collect::<Result<SmallVec<_>, _>>()?;
         let has_topics = !topics.is_empty();
-        let is_trimmed = |entry: &TopicEntry| place.offset <= entry.trimmed;
+        let is_trimmed = |entry: &TopicEntry| place.offset <= entry.remembered;
         topics.retain(|id| !self.topics.get(id).is_some_and(is_trimmed));
         let is_kept = !(has_topics && topics.is_empty());
         if is_kept {
-            self.insert(place, topics, id, earliest_of_its_id);
+            self.insert(place, kind, topics, id, earliest_of_its_id);
         }
         Ok(is_kept)
     }
@@ -263,9 +286,12 @@ impl<L: Copy> Index<L> {
             topic,
             offsets: VecDeque::new(),
             bytes: 0,
+            marks: 0,
             expiry_ms: None,
             trimmed: Offset::ZERO,
+            remembered: Offset::ZERO,
             trim_number: 0,
+            ended: None,
         };
         self.topics.insert(id, entry);
         id
@@ -274,6 +300,7 @@ impl<L: Copy> Index<L> {
     fn insert(
         &mut self,
         place: Place<L>,
+        kind: Kind,
         mut topics: SmallVec<[TopicId; 4]>,
         id: Option<&str>,
         earliest_of_its_id: bool,
@@ -291,7 +318,16 @@ impl<L: Copy> Index<L> {
                 self.topics_with_records += usize::from(entry.offsets.is_empty());
                 entry.offsets.push_back(offset);
                 entry.bytes += u64::from(bytes);
+                entry.marks += u32::from(!kind.is_event());
+                if kind == Kind::Ended {
+                    entry.ended = Some(offset);
+                } else if entry.ended.is_some_and(|ended| ended < offset) {
+                    entry.ended = None;
+                }
             }
+        }
+        if !kind.is_event() {
+            self.marks.insert(offset);
         }
         let topic = topics.first().copied().unwrap_or(TopicId::NONE);
         if topics.len() > 1 {
@@ -412,8 +448,30 @@ impl<L: Copy> Index<L> {
         None
     }
 
-    /// Topics with records, by name, from the one after `after`.
-    pub fn summaries(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
+    /// The place by which the topics that the filter names had all ended, as
+    /// [`Log::ended`](super::Log::ended) says it.
+    pub fn ended(&self, filter: &Filter) -> Option<Offset> {
+        if filter.has_patterns() {
+            return None;
+        }
+        let ended = |topic| self.topics.get(self.topic_ids.get(topic)?)?.ended;
+        let mut topics = filter.topics().iter();
+        let first = ended(topics.next()?)?;
+        topics.try_fold(first, |last, topic| Some(last.max(ended(topic)?)))
+    }
+
+    /// Topics with records, by name, from the one after `after`, at the moment `now`.
+    pub fn summaries(
+        &self,
+        after: Option<&str>,
+        count_max: usize,
+        now: Timestamp,
+    ) -> Vec<TopicSummary> {
+        let since_s = now.before(TopicSummary::RECENT).unix_ms / 1_000;
+        let is_old = |offset: &Offset| {
+            let entry = self.position(*offset).and_then(|at| self.entries.get(at));
+            entry.is_some_and(|entry| u64::from(entry.time_s) < since_s)
+        };
         use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, Excluded);
         self.topic_ids
@@ -421,7 +479,13 @@ impl<L: Copy> Index<L> {
             .filter_map(|(topic, id)| {
                 let entry = self.topics.get(id)?;
                 let &last = entry.offsets.back()?;
-                Some(TopicSummary { topic: topic.clone(), records: entry.offsets.len(), last })
+                Some(TopicSummary {
+                    topic: topic.clone(),
+                    records: entry.offsets.len() - entry.marks as usize,
+                    last,
+                    ended: entry.ended.is_some(),
+                    recent: entry.offsets.len() - entry.offsets.partition_point(is_old),
+                })
             })
             .take(count_max)
             .collect()

@@ -74,6 +74,10 @@ impl Keys {
         let mut offset = last;
         let mut taken = SmallVec::with_capacity(records.len());
         for (record, new) in records.iter().enumerate() {
+            if !new.kind.is_kept() {
+                taken.push(Taken::Passed);
+                continue;
+            }
             let known = new.once.as_ref().and_then(|once| self.find(once.key));
             match (known, &new.once) {
                 (Some(known), Some(once)) if known.once == **once => {

@@ -90,7 +90,15 @@ impl MemoryLog {
         let taken = state.keys.take(&batch.records, last, time)?;
         let mut appended = Vec::with_capacity(batch.records.len());
         for (new, taken) in batch.records.into_iter().zip(&taken) {
-            let &Taken::Appended(offset) = taken else { continue };
+            let offset = match *taken {
+                Taken::Appended(offset) => offset,
+                Taken::Repeated(_) => continue,
+                Taken::Passed => {
+                    let offset = state.index.last();
+                    appended.push(Arc::new(Record { offset, time, new }));
+                    continue;
+                }
+            };
             let record = Arc::new(Record { offset, time, new });
             let bytes = u32::try_from(record.memory_bytes()).unwrap_or(u32::MAX);
             let earliest = record.new.id.as_ref().is_none_or(|id| !state.index.has_id(id));
@@ -170,8 +178,12 @@ impl Log for MemoryLog {
         })
     }
 
+    fn ended(&self, filter: &Filter) -> Option<Offset> {
+        self.state.read().index.ended(filter)
+    }
+
     fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
-        self.state.read().index.summaries(after, count_max)
+        self.state.read().index.summaries(after, count_max, Timestamp::now())
     }
 
     fn state(&self) -> LogState {

@@ -10,14 +10,14 @@ mod retention;
 /// The contract of a log, as tests that every log passes.
 pub mod contract;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 use smallvec::SmallVec;
 
 pub use self::{
     feed::{Feed, Tail, TailItem},
-    index::{Hit, Index, Look, Place, Selection},
+    index::{Hit, Index, Look, Place, Selection, Trim},
     keys::{KeyWindow, Keys},
     memory::MemoryLog,
     retention::{Retention, TopicRule, TopicRules},
@@ -53,6 +53,10 @@ use crate::{
 ///   yielded, or an append acknowledged, a read that starts later sees.
 /// - The tail yields every committed record once and in order, whoever appended it, or says that
 ///   the follower fell behind.
+/// - An [ephemeral](crate::record::Kind::Ephemeral) event is yielded by the tail in its turn, once
+///   what is before it in its batch is visible. It takes no offset, and is nowhere else.
+/// - The [end](crate::record::Kind::Ended) of a topic is a record like others: in its order, with
+///   an offset, in reads and the tail.
 /// - An offset is never used twice for different events within an epoch.
 /// - The first failed write latches the log: appends are refused until
 ///   [`reopen`](Self::reopen) succeeds, reads go on.
@@ -86,7 +90,15 @@ pub trait Log: Send + Sync + 'static {
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>>;
 
-    /// The topics with records, by name, from the one after `after`: at most `count_max`.
+    /// The place by which all of the topics that `filter` names had ended, and none was opened
+    /// since: what is published to them from then on opens them again. None if one of them is open
+    /// or was never ended, and with patterns, which topics to come may match.
+    ///
+    /// The end of a topic is known for as long as the log keeps a record of the topic, and
+    /// afterwards while it remembers how far the topic was trimmed.
+    fn ended(&self, filter: &Filter) -> Option<Offset>;
+
+    /// The topics with events, by name, from the one after `after`: at most `count_max`.
     fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary>;
 
     /// How the log is, for health checks and metrics.
@@ -139,14 +151,14 @@ impl Appended {
         Self { epoch, records }
     }
 
-    /// Where the batch's first record stands; none if it has no records.
+    /// Where the batch's first record stands; none if it has none that is kept.
     pub fn first(&self) -> Option<Offset> {
-        self.records.first().map(|taken| taken.offset())
+        self.records.iter().find_map(Taken::offset)
     }
 
-    /// Where the batch's last record stands; none if it has no records.
+    /// Where the batch's last record stands; none if it has none that is kept.
     pub fn last(&self) -> Option<Offset> {
-        self.records.last().map(|taken| taken.offset())
+        self.records.iter().rev().find_map(Taken::offset)
     }
 }
 
@@ -157,13 +169,17 @@ pub enum Taken {
     Appended(Offset),
     /// It repeats the event that stands there, or stood there until it was trimmed.
     Repeated(Offset),
+    /// It is ephemeral: it was handed to those who follow the tail, and stands nowhere.
+    Passed,
 }
 
 impl Taken {
-    /// Where the event stands.
-    pub fn offset(&self) -> Offset {
-        let (Self::Appended(offset) | Self::Repeated(offset)) = *self;
-        offset
+    /// Where the record stands, if it is kept.
+    pub fn offset(&self) -> Option<Offset> {
+        match *self {
+            Self::Appended(offset) | Self::Repeated(offset) => Some(offset),
+            Self::Passed => None,
+        }
     }
 
     /// Whether nothing was appended for it.
@@ -340,10 +356,19 @@ impl Bounds {
 pub struct TopicSummary {
     /// The topic.
     pub topic: Topic,
-    /// How many records it has.
+    /// How many events it has.
     pub records: usize,
     /// The offset of its newest record.
     pub last: Offset,
+    /// Whether it has ended, and was not opened since.
+    pub ended: bool,
+    /// How many of its records are of the last [`RECENT`](Self::RECENT).
+    pub recent: usize,
+}
+
+impl TopicSummary {
+    /// The time that [`recent`](Self::recent) looks back, to the second.
+    pub const RECENT: Duration = Duration::from_secs(10);
 }
 
 /// How a log is.

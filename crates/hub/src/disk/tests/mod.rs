@@ -41,7 +41,7 @@ fn record(topic: &str, data: &str) -> NewRecord {
 }
 
 async fn append(log: &DiskLog, data: &str) -> Offset {
-    log.append(record("a", data).into()).await.expect("appended").records[0].offset()
+    log.append(record("a", data).into()).await.expect("appended").records[0].offset().unwrap()
 }
 
 /// All that is kept: offsets and data.
@@ -90,7 +90,7 @@ impl Ledger {
             Ok(appended) => {
                 let epoch = appended.epoch.to_string();
                 for (taken, data) in appended.records.iter().zip(batch) {
-                    let offset = taken.offset().0;
+                    let offset = taken.offset().unwrap().0;
                     self.see(&epoch, offset, &data);
                     self.acknowledged.push((offset, data));
                 }

@@ -23,7 +23,8 @@ pub async fn offsets_rise_and_a_batch_stands_together(subject: &dyn Subject) {
         assert!(appended.first().unwrap() > last && appended.records.len() == size);
         assert!(!appended.records.iter().any(Taken::is_repeated), "none has a key");
         let (found, _) = read_all(&*log, last, &Filter::everything()).await;
-        let stand = appended.records.iter().map(|taken| taken.offset().0).collect::<Vec<_>>();
+        let stand =
+            appended.records.iter().map(|taken| taken.offset().unwrap().0).collect::<Vec<_>>();
         assert_eq!(offsets(&found), stand);
         assert!(stand.is_sorted_by(|a, b| a < b));
         assert_eq!(data(&found), (0..size).map(|n| n.to_string()).collect::<Vec<_>>());
@@ -66,6 +67,7 @@ pub async fn what_is_acknowledged_is_visible(subject: &dyn Subject) {
 pub async fn every_field_survives(subject: &dyn Subject) {
     let log = subject.open(all());
     let full = NewRecord {
+        kind: Kind::Event,
         topics: ["a", "b", "ü/1"].into_iter().map(topic).collect(),
         event: Some(EventName::new("price").unwrap()),
         id: Some(publisher_id("order 7")),

@@ -81,8 +81,9 @@ pub async fn a_batch_is_less_what_it_repeats(subject: &dyn Subject) {
     log = subject.reopen(log, all()).await;
     let batch = vec![two.clone(), one.clone(), plain.clone(), two.clone(), plain.clone(), one];
     let mixed = log.append(Batch::new(batch.clone())).await.unwrap();
-    let [two_at, plain_at] = [mixed.records[0], mixed.records[2]].map(|taken| taken.offset());
-    let more_at = mixed.records[4].offset();
+    let [two_at, plain_at] =
+        [mixed.records[0], mixed.records[2]].map(|taken| taken.offset().unwrap());
+    let more_at = mixed.records[4].offset().unwrap();
     let one_at = Offset(2);
     assert!(one_at < two_at && two_at < plain_at && plain_at < more_at);
     assert_eq!(
@@ -145,7 +146,7 @@ pub async fn publishers_at_the_same_time_append_a_key_once(subject: &dyn Subject
                     let event = keyed(&n.to_string(), record("a", n));
                     let taken = log.append(event.into()).await.expect("appended").records[0];
                     let limits = ReadLimits { records_max: 1, ..ReadLimits::default() };
-                    let offset = taken.offset();
+                    let offset = taken.offset().unwrap();
                     let seen = page(&*log, offset.previous(), &exactly(&["a"]), limits).await;
                     assert_eq!(data(&seen.records), [n.to_string()], "what is answered is there");
                     stand.push(taken);
@@ -213,6 +214,7 @@ pub async fn keys_are_known_for_a_time(subject: &dyn Subject) {
         match taken {
             Taken::Repeated(offset) => assert_eq!(offset, first),
             Taken::Appended(offset) => break offset,
+            Taken::Passed => panic!("it is no ephemeral event"),
         }
         assert!(started.elapsed() < Duration::from_secs(30), "it is forgotten some time");
     };
@@ -240,6 +242,7 @@ pub async fn keys_are_known_after_their_records_were_trimmed(subject: &dyn Subje
     match log.append(event.into()).await.unwrap().records[0] {
         Taken::Repeated(offset) => assert_eq!(offset, first),
         Taken::Appended(offset) => assert!(offset > last),
+        Taken::Passed => panic!("it is no ephemeral event"),
     }
 }
 
@@ -282,8 +285,8 @@ async fn run(subject: &dyn Subject, seed: u64) {
                 assert_eq!(taken, Taken::Repeated(*offset));
                 continue;
             }
-            assert!(!taken.is_repeated() && taken.offset() > end, "{taken:?} after {end}");
-            end = taken.offset();
+            assert!(!taken.is_repeated() && taken.offset().unwrap() > end, "{taken:?} after {end}");
+            end = taken.offset().unwrap();
             model.0.push((key, data, end));
         }
         assert_eq!(log.bounds().last, end);

@@ -11,19 +11,20 @@
 mod appends;
 mod history;
 mod keys;
+mod kinds;
 mod model;
 mod reads;
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-pub use self::{appends::*, history::*, keys::*, model::*, reads::*};
+pub use self::{appends::*, history::*, keys::*, kinds::*, model::*, reads::*};
 use super::{
     Batch, KeyWindow, Log, Page, ReadLimits, Retention, SharedLog, Since, TopicRule, TopicRules,
 };
 use crate::{
     cursor::Offset,
     matcher::{Filter, Matcher, Pattern},
-    record::{NewRecord, PublisherId, SharedRecord},
+    record::{Kind, NewRecord, PublisherId, SharedRecord},
     topic::Topic,
 };
 
@@ -109,6 +110,9 @@ macro_rules! contract_tests {
             a_reused_id_is_its_earliest_record,
             a_noisy_topic_under_a_rule_evicts_only_itself,
             a_rule_holds_for_each_topic_by_itself,
+            an_ephemeral_event_is_in_the_tail_alone,
+            a_topic_ends_and_opens,
+            the_end_of_a_trimmed_topic_is_known_and_is_no_loss,
             a_random_history_equals_the_model,
             a_key_is_appended_once,
             a_key_stands_for_one_event,
@@ -143,6 +147,10 @@ fn newest(records_max: usize) -> Retention {
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).expect("a topic")
+}
+
+fn ephemeral(name: &str, data: impl ToString) -> NewRecord {
+    NewRecord { kind: Kind::Ephemeral, ..record(name, data) }
 }
 
 fn record(name: &str, data: impl ToString) -> NewRecord {

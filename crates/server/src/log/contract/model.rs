@@ -13,6 +13,8 @@ struct Model {
     rules: Vec<(Matcher, usize)>,
     // How far each topic was trimmed.
     trims: BTreeMap<Topic, u64>,
+    // Where those that have ended did.
+    ends: BTreeMap<Topic, u64>,
     last: u64,
 }
 
@@ -24,25 +26,54 @@ struct Kept {
 }
 
 impl Model {
+    fn ended(&self, filter: &Filter) -> Option<u64> {
+        if filter.has_patterns() {
+            return None;
+        }
+        let ends: Option<Vec<_>> =
+            filter.topics().iter().map(|topic| self.ends.get(topic).copied()).collect();
+        ends?.into_iter().max()
+    }
+
+    fn is_mark(&self, offset: u64) -> bool {
+        let kept = self.records.iter().find(|kept| kept.offset == offset);
+        kept.is_some_and(|kept| !kept.new.kind.is_event())
+    }
+}
+
+impl Model {
     fn append(&mut self, batch: &[NewRecord]) {
-        for new in batch {
+        for new in batch.iter().filter(|new| new.kind.is_kept()) {
             self.last += 1;
             let (offset, listed) = (self.last, new.topics.to_vec());
+            for topic in &listed {
+                self.ends.remove(topic);
+                if new.kind == Kind::Ended {
+                    self.ends.insert(topic.clone(), offset);
+                }
+            }
             self.records.push(Kept { offset, new: new.clone(), listed });
         }
         for (topic, records) in self.topics() {
             let rule = self.rules.iter().find(|(topics, _)| topics.matches(&topic));
             let Some(&(_, records_max)) = rule else { continue };
-            let surplus = records.len().saturating_sub(records_max);
-            for offset in &records[..surplus] {
-                self.trims.insert(topic.clone(), *offset);
-                let kept = self.records.iter_mut().find(|kept| kept.offset == *offset);
+            let events = records.iter().filter(|offset| !self.is_mark(**offset)).count();
+            let mut surplus = events.saturating_sub(records_max);
+            for offset in records {
+                if surplus == 0 {
+                    break;
+                }
+                if !self.is_mark(offset) {
+                    self.trims.insert(topic.clone(), offset);
+                    surplus -= 1;
+                }
+                let kept = self.records.iter_mut().find(|kept| kept.offset == offset);
                 kept.expect("it is kept").listed.retain(|listed| *listed != topic);
             }
         }
         self.records.retain(|kept| !kept.listed.is_empty());
         let surplus = self.records.len().saturating_sub(self.records_max);
-        for kept in self.records.drain(..surplus) {
+        for kept in self.records.drain(..surplus).filter(|kept| kept.new.kind.is_event()) {
             self.trims.extend(kept.listed.into_iter().map(|topic| (topic, kept.offset)));
         }
     }
@@ -88,8 +119,8 @@ async fn run(subject: &dyn Subject, seed: u64) {
     let rules = any_rules(&mut random);
     let limits = rules.iter().map(|(topics, records_max)| (topics.clone(), newest(*records_max)));
     let setup = Setup { retention: newest(records_max), ..Setup::rules(limits) };
-    let trims = BTreeMap::new();
-    let mut model = Model { records: Vec::new(), records_max, rules, trims, last: 0 };
+    let (trims, ends) = (BTreeMap::new(), BTreeMap::new());
+    let mut model = Model { records: Vec::new(), records_max, rules, trims, ends, last: 0 };
     let mut log = subject.open_with(setup.clone());
     for _ in 0..120 {
         match random.random_range(0..10) {
@@ -112,11 +143,14 @@ async fn run(subject: &dyn Subject, seed: u64) {
         let topics = log.topics(None, usize::MAX).into_iter();
         let topics: Vec<_> = topics.map(|s| (s.topic, s.records, s.last.0)).collect();
         let expected = model.topics().into_iter();
+        let events = |all: &[u64]| all.iter().filter(|at| !model.is_mark(**at)).count();
         let expected: Vec<_> =
-            expected.map(|(topic, all)| (topic, all.len(), all[all.len() - 1])).collect();
+            expected.map(|(topic, all)| (topic, events(&all), all[all.len() - 1])).collect();
         assert_eq!(topics, expected);
         let state = log.state();
         assert_eq!((state.records, state.topics), (model.records.len(), topics.len()));
+        let filter = any_filter(&mut random);
+        assert_eq!(log.ended(&filter).map(|at| at.0), model.ended(&filter), "{filter:?}");
     }
 }
 
@@ -166,6 +200,12 @@ fn any_record(random: &mut StdRng) -> NewRecord {
         }
     }
     new.private = random.random();
+    new.kind = match random.random_range(0..12) {
+        0 => Kind::Ended,
+        1 => Kind::Opened,
+        2 => Kind::Ephemeral,
+        _ => Kind::Event,
+    };
     new
 }
 

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Entry, Hit, Index, Look, TopicId};
-use crate::{cursor::Offset, log::Retention, matcher::Filter, record::Timestamp, topic::Topic};
+use super::{Entry, Hit, Index, Look, TopicEntry, TopicId, Trim};
+use crate::{cursor::Offset, log::Retention, matcher::Filter, record::Timestamp};
 
 /// How far each topic was trimmed, and for those past the bound only the furthest.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl<L: Copy> Index<L> {
         };
         found(self.trims.floor);
         if filter.is_everything() {
-            self.trims.by_offset.last().into_iter().for_each(|&(offset, _)| found(offset));
+            found(self.furthest_trim());
             return true;
         }
         for topic in filter.topics() {
@@ -58,7 +58,7 @@ impl<L: Copy> Index<L> {
         let news = self.trims.by_number.range(since.trims_seen + 1..);
         for (scanned, (&number, id)) in news.enumerate() {
             if *goes > Self::GOES_MAX {
-                self.trims.by_offset.last().into_iter().for_each(|&(offset, _)| found(offset));
+                found(self.furthest_trim());
                 break;
             }
             if scanned == Self::SCAN_MAX || matches >= Self::MATCHES_MAX {
@@ -76,6 +76,18 @@ impl<L: Copy> Index<L> {
         }
         since.trims_seen = self.trims.count;
         true
+    }
+
+    // The furthest event that was trimmed: almost always the furthest record.
+    fn furthest_trim(&self) -> Offset {
+        let mut furthest = Offset::ZERO;
+        for (remembered, id) in self.trims.by_offset.iter().rev() {
+            if *remembered <= furthest {
+                break;
+            }
+            furthest = self.topics.get(id).map_or(furthest, |entry| furthest.max(entry.trimmed));
+        }
+        furthest
     }
 
     /// Whether there is something to [`trim`](Self::trim).
@@ -123,7 +135,9 @@ impl<L: Copy> Index<L> {
     pub(super) fn watch(&mut self, id: TopicId, oldest_is_new: bool) {
         let Some(entry) = self.topics.get(&id) else { return };
         let Some(limits) = entry.rule.map(|rule| self.rules.limits(rule)) else { return };
-        let is_over = entry.offsets.len() > limits.records_max || entry.bytes > limits.bytes_max;
+        // Marks are no events, and go with those around them.
+        let events = entry.offsets.len() - entry.marks as usize;
+        let is_over = events > limits.records_max || entry.bytes > limits.bytes_max;
         self.overruns.set_over(id, is_over);
         if !oldest_is_new || limits.age_max == Duration::MAX {
             return;
@@ -176,10 +190,16 @@ impl<L: Copy> Index<L> {
 
     // Of one topic, whose oldest record this is.
     fn release(&mut self, id: TopicId, record: &Entry<L>) {
+        let is_mark = self.marks.contains(&record.offset);
         if let Some(entry) = self.topics.get_mut(&id) {
             debug_assert_eq!(entry.offsets.front(), Some(&record.offset));
             entry.offsets.pop_front();
             entry.bytes -= u64::from(record.bytes);
+            if is_mark {
+                entry.marks -= 1;
+            } else {
+                entry.trimmed = record.offset;
+            }
             self.topics_with_records -= usize::from(entry.offsets.is_empty());
         }
         self.watch(id, true);
@@ -191,6 +211,7 @@ impl<L: Copy> Index<L> {
         entry.topic = TopicId::GONE;
         let (offset, bytes) = (entry.offset, entry.bytes);
         self.bytes -= u64::from(bytes);
+        self.marks.remove(&offset);
         self.gone += 1;
         while self.entries.pop_front_if(|entry| entry.topic == TopicId::GONE).is_some() {
             self.gone -= 1;
@@ -237,19 +258,20 @@ impl<L: Copy> Index<L> {
 
     fn remember_trim(&mut self, id: TopicId, offset: Offset) {
         let Some(entry) = self.topics.get_mut(&id) else { return };
-        self.trims.by_offset.remove(&(entry.trimmed, id));
+        self.trims.by_offset.remove(&(entry.remembered, id));
         self.trims.by_number.remove(&entry.trim_number);
         self.trims.count += 1;
-        entry.trimmed = offset;
+        entry.remembered = offset;
         entry.trim_number = self.trims.count;
         self.trims.by_offset.insert((offset, id));
         self.trims.by_number.insert(self.trims.count, id);
         while self.trims.by_offset.len() > Self::TRIMS_MAX {
-            let Some((offset, id)) = self.trims.by_offset.pop_first() else { return };
-            self.trims.floor = self.trims.floor.max(offset);
+            let Some((_, id)) = self.trims.by_offset.pop_first() else { return };
             if let Some(entry) = self.topics.get_mut(&id) {
                 self.trims.by_number.remove(&entry.trim_number);
+                self.trims.floor = self.trims.floor.max(entry.trimmed);
                 entry.trimmed = Offset::ZERO;
+                entry.remembered = Offset::ZERO;
                 entry.trim_number = 0;
                 if entry.offsets.is_empty()
                     && let Some(entry) = self.topics.remove(&id)
@@ -261,11 +283,11 @@ impl<L: Copy> Index<L> {
     }
 
     /// The topics' trims, for storing them beside the log.
-    pub fn trims(&self) -> impl Iterator<Item = (&Topic, Offset)> {
-        self.trims
-            .by_offset
-            .iter()
-            .filter_map(|(offset, id)| Some((&self.topics.get(id)?.topic, *offset)))
+    pub fn trims(&self) -> impl Iterator<Item = Trim> {
+        self.trims.by_offset.iter().filter_map(|(_, id)| {
+            let &TopicEntry { ref topic, trimmed, remembered, ended, .. } = self.topics.get(id)?;
+            Some(Trim { topic: topic.clone(), trimmed, remembered, ended })
+        })
     }
 
     /// The furthest of the trims that are no longer remembered topic by topic.
@@ -274,15 +296,15 @@ impl<L: Copy> Index<L> {
     }
 
     /// Takes up stored trims, before any record is pushed.
-    pub fn restore_trims(
-        &mut self,
-        floor: Offset,
-        trims: impl IntoIterator<Item = (Topic, Offset)>,
-    ) {
+    pub fn restore_trims(&mut self, floor: Offset, trims: impl IntoIterator<Item = Trim>) {
         self.trims.floor = floor;
-        for (topic, offset) in trims {
+        for Trim { topic, trimmed, remembered, ended } in trims {
             let id = self.add_topic(topic);
-            self.remember_trim(id, offset);
+            if let Some(topic) = self.topics.get_mut(&id) {
+                topic.trimmed = trimmed;
+                topic.ended = ended;
+            }
+            self.remember_trim(id, remembered);
         }
     }
 }
@@ -300,6 +322,7 @@ mod tests {
         log::{Place, Since, TopicRule, TopicRules},
         matcher::{Matcher, Pattern},
         record::{NewRecord, PublisherId},
+        topic::Topic,
     };
 
     fn topic(name: &str) -> Topic {
