@@ -84,6 +84,8 @@
 //! superseded for good.
 
 mod active;
+mod compacted;
+mod compaction;
 mod frame;
 mod helper;
 mod manifest;
@@ -174,6 +176,8 @@ struct State {
     index: Index<Location>,
     // In order of their numbers; the last one is written.
     segments: VecDeque<Kept>,
+    // Whether there may be segments to compact.
+    may_compact: bool,
 }
 
 /// Where a record lies.
@@ -188,6 +192,9 @@ struct Location {
 struct Kept {
     segment: Arc<Segment>,
     last: Offset,
+    // Of its records that are kept, and of the file.
+    live_bytes: u64,
+    file_bytes: u64,
 }
 
 impl DiskLog {
@@ -226,7 +233,11 @@ impl DiskLog {
         let helper = Helper::new(Arc::clone(&storage), helper_beside).map_err(io)?;
         let shared = Arc::new(Shared {
             queue: Queue::new(options.queue_records_max, options.queue_bytes_max),
-            state: RwLock::new(State { index: scan.index, segments: scan.kept.into() }),
+            state: RwLock::new(State {
+                index: scan.index,
+                segments: scan.kept.into(),
+                may_compact: true,
+            }),
             feed: Feed::new(options.feed_bytes_max),
             epoch: manifest.epoch,
             options: options.clone(),
@@ -364,9 +375,16 @@ impl Shared {
         let now = self.storage.now();
         let retention = &self.options.retention;
         while self.state.read().index.is_over(retention, now) {
-            let State { index, .. } = &mut *self.state.write();
+            let State { index, segments, may_compact } = &mut *self.state.write();
             // Somebody else may have trimmed meanwhile.
-            index.trim(retention, now, Self::TRIM_RECORDS_MAX, |_| ());
+            index.trim(retention, now, Self::TRIM_RECORDS_MAX, |dropped| {
+                let number = dropped.location.segment;
+                let at = segments.binary_search_by_key(&number, |kept| kept.segment.number);
+                if let Some(kept) = at.ok().and_then(|at| segments.get_mut(at)) {
+                    kept.live_bytes -= u64::from(dropped.bytes);
+                    *may_compact |= kept.is_wasteful();
+                }
+            });
         }
     }
 }
@@ -394,6 +412,7 @@ impl State {
 
 impl Kept {
     fn new(segment: &Arc<Segment>, last: Offset) -> Self {
-        Self { segment: Arc::clone(segment), last }
+        let file_bytes = segment.zeroed_bytes;
+        Self { segment: Arc::clone(segment), last, live_bytes: 0, file_bytes }
     }
 }

@@ -43,12 +43,19 @@ pub(super) fn recover(
     let mut numbers: Vec<_> = names.iter().filter_map(|name| Segment::number_of(name)).collect();
     numbers.sort_unstable();
     let before = previous(storage, !numbers.is_empty())?;
-    let segments = numbers
+    let mut segments = numbers
         .iter()
         .map(|&number| Found::open(storage, number))
         .collect::<io::Result<Result<Vec<_>, u32>>>()
         .map_err(io("read"))?
         .map_err(|found| newer(storage, found))?;
+
+    // A crash may leave them beside the compacted segment that stands for them.
+    let covered: Vec<u32> = segments.iter().flat_map(|found| found.stands_for()).collect();
+    let is_covered =
+        |found: &Found| covered.iter().filter(|&&number| number == found.number).count() > 1;
+    let (superseded, kept): (Vec<_>, Vec<_>) = segments.drain(..).partition(is_covered);
+    let segments = kept;
 
     let trims = Trims::read(storage).map_err(io("read"))?;
     let trims_lost = trims.is_none() && names.iter().any(|name| name == trims::NAME);
@@ -75,6 +82,9 @@ pub(super) fn recover(
     // Before anything is mended: after a crash in between, the damage that called for the new
     // epoch may no longer be there to see.
     manifest.write(storage).map_err(io("write the manifest of"))?;
+    for found in superseded {
+        storage.remove(&Segment::name(found.number)).map_err(io("mend"))?;
+    }
     let aside = mend(storage, &scan, damaged, &segments, &names).map_err(io("mend"))?;
     report(storage, &scan, epoch, why, &aside);
     Ok(Recovered { lock, manifest, scan })

@@ -366,6 +366,33 @@ impl<L: Copy> Index<L> {
         (self.entries.get(at)?.topic != TopicId::GONE).then_some(at)
     }
 
+    /// The records after `after`, up to `through`.
+    pub fn between(&self, after: Offset, through: Offset) -> impl Iterator<Item = Hit<L>> {
+        let from = self.entries.partition_point(|entry| entry.offset <= after);
+        let entries = self.entries.range(from..).take_while(move |entry| entry.offset <= through);
+        entries.filter(|entry| entry.topic != TopicId::GONE).map(Entry::hit)
+    }
+
+    /// Notes where the store keeps these records now, which are in order; those that are gone are
+    /// passed over. How many bytes the others count for.
+    pub fn relocate(&mut self, places: impl IntoIterator<Item = (Offset, L)>) -> u64 {
+        let mut places = places.into_iter().peekable();
+        let first = places.peek().map_or(self.last.next(), |(offset, _)| *offset);
+        let from = self.entries.partition_point(|entry| entry.offset < first);
+        let mut entries = self.entries.range_mut(from..).peekable();
+        let mut bytes = 0;
+        for (offset, location) in places {
+            while entries.next_if(|entry| entry.offset < offset).is_some() {}
+            if let Some(entry) = entries.next_if(|entry| entry.offset == offset)
+                && entry.topic != TopicId::GONE
+            {
+                entry.location = location;
+                bytes += u64::from(entry.bytes);
+            }
+        }
+        bytes
+    }
+
     /// The location of the oldest record.
     pub fn front(&self) -> Option<L> {
         self.entries.front().map(|entry| entry.location)

@@ -1,5 +1,6 @@
 //! Tests on the simulated disk.
 
+mod compaction;
 mod crash;
 mod damage;
 mod keys;
