@@ -6,7 +6,7 @@
 //!                       ▲      index ◄── feed ◄── answer ◄──────────────┘
 //!                       │        │
 //!    helper (thread) ───┘        └─► read: choose under a lock, then pread
-//!    prepares the next segment, removes those that are trimmed
+//!    prepares the next segment, removes those that are trimmed, compacts those that mostly are
 //! ```
 //!
 //! # The directory
@@ -36,6 +36,10 @@
 //!            [id: bytes u16 │ text] │ [retry: s u64 │ ns u32] │
 //!            [idempotency key: digest 16 bytes │ fingerprint 16 bytes] │ data
 //!
+//!  compacted the segment's header, its bytes as prepared │ magic F7 "Tc" FE │ checksum u32 of all
+//!            that follows │ first number that it stands for u32 │ chain u32 │ next chain u32 │
+//!            records u32 │ first offset u64 │ next offset u64 │ bytes of records u32 │ 0 u32 │
+//!            records…
 //!  trims     magic F7 "tidtri3" │ first offset u64 │ first segment u64 │ floor u64 │
 //!            topics: (trimmed u64 │ remembered u64 │ ended u64 │ bytes u16 │ text)… │ checksum u32
 //! ```
@@ -49,10 +53,27 @@
 //! | --- | --- |
 //! | 1 | the beginning |
 //! | 2 | records may have idempotency keys |
-//! | 3 | records may be marks: the end of a topic, or its opening |
+//! | 3 | records may be marks: the end of a topic, or its opening; segments may be compacted |
 //!
 //! The keys that the log knows are rebuilt from the records by a start. A record that retention
-//! has trimmed lies there until its segment is removed, and its key counts until then.
+//! has trimmed lies there until its segment is removed or compacted, and its key counts until then.
+//!
+//! # Compaction
+//!
+//! Segments go from the front, once all their records are trimmed. Where topics are trimmed by
+//! rules of their own, one old record would keep all that came after it. So the helper copies what
+//! is left of neighbours that are together less than half live into one *compacted* segment: it
+//! has the number of the last of them and stands for all, and it says which chain leads in and
+//! out. Before anything is left out the trims are written, so that a start does not list again for
+//! a topic what that had trimmed. The copy gets its name at once, in place of the last source; a
+//! start that finds sources beside it removes them. What was trimmed by then and lies in no
+//! snapshot may be found again after a crash, and is trimmed again.
+//!
+//! With that, the segments before the one that is written take at most twice the bytes of the
+//! records that are kept, and 72 bytes a file; while the helper works, its copy besides. No two
+//! neighbours are together mostly trimmed, unless they hold half a segment of what is kept, so
+//! that there are few files. A segment that cannot be read is not compacted, and is tried again
+//! with the next one.
 //!
 //! # What a start finds
 //!

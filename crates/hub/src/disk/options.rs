@@ -23,7 +23,8 @@ pub struct Options {
     /// Bytes of a segment file. Default 64 MiB, at least 4 KiB, at most 2 GiB.
     ///
     /// History is removed from the disk a segment at a time, and one more is kept ready, so the
-    /// directory takes up to two segments more than the history. After a start the first segment
+    /// directory takes up to two segments more than the history; with rules for topics, where
+    /// single records are trimmed, up to twice the history and three segments. After a start the first segment
     /// has 4 MiB, and each one after it twice as much, up to this.
     pub segment_bytes: u64,
     /// Records that wait to be written at most; more are refused as overload. Default 65,536.
