@@ -27,7 +27,7 @@ async fn stalled(hub: &Hub) -> TcpStream {
     let request = format!("GET /events/firehose HTTP/1.1\r\nHost: {host}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut head = Vec::new();
-    while !head.ends_with(b"data: {}\n\n\r\n") {
+    while !head.ends_with(b"\"}\n\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
     }
     stream

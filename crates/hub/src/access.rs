@@ -147,7 +147,7 @@ impl Told {
 
 /// The host that the request is for: the target's if it names one, and the `Host` header's;
 /// never two different ones.
-fn authority(parts: &Parts) -> Result<Authority, Problem> {
+pub(crate) fn authority(parts: &Parts) -> Result<Authority, Problem> {
     let malformed = |detail: &str| Problem::new(Kind::Malformed, detail).of("Host");
     let mut headers = parts.headers.get_all(header::HOST).iter();
     let named = match (headers.next(), headers.next()) {
@@ -170,7 +170,7 @@ fn authority(parts: &Parts) -> Result<Authority, Problem> {
     Ok(authority)
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
         || host

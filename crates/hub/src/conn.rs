@@ -18,7 +18,7 @@ use hyper_util::{
 };
 use tokio::{net::TcpStream, time::interval};
 
-use crate::{api, held::Held, hub::Hub, slow_write::SlowWrite};
+use crate::{api, held::Held, hub::Hub, local::Peer, slow_write::SlowWrite};
 
 // The head of a request, and what a stalled reader may leave in hyper's buffer beside the frame
 // that did not fit.
@@ -31,11 +31,16 @@ const HTTP2_STREAMS_MAX: u32 = 1_000;
 pub(crate) async fn serve(stream: TcpStream, hub: Hub, router: Router, crowded: bool) {
     let timeouts = &hub.config.timeouts;
     let activity = Arc::new(Activity::default());
+    let peer = stream.peer_addr().ok().map(Peer);
     let service = service_fn(|request: Request<Incoming>| {
         let guard = activity.begin();
         let (hub, router) = (hub.clone(), router.clone());
         async move {
-            let response = api::answer(&hub, router, request.map(Body::new), crowded).await;
+            let mut request = request.map(Body::new);
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
+            let response = api::answer(&hub, router, request, crowded).await;
             Ok::<_, Infallible>(response.map(|body| Held::new(body, guard)))
         }
     });

@@ -11,7 +11,7 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 );
 // Ten minutes: a change of the list is felt soon, and a busy page asks seldom.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
-const EXPOSED: HeaderValue = HeaderValue::from_static("Retry-After");
+const EXPOSED: HeaderValue = HeaderValue::from_static("Retry-After, Tidings-Subscriber");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 

@@ -24,6 +24,7 @@ mod cors;
 pub mod disk;
 mod held;
 mod hub;
+mod local;
 mod metrics;
 mod problem;
 mod query;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use rand::RngExt as _;
 use serde::Serialize;
-use tidings_server::log::AppendError;
+use tidings_server::{log::AppendError, subscription::GapReason};
 
 /// What kind of problem it is. Each has a page of its own at `/problems/{slug}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,12 @@ pub(crate) enum Kind {
     ContentType,
     NotAcceptable,
     NotFound,
+    UnknownEvent,
+    UnknownSubscriber,
     MethodNotAllowed,
     ForeignHost,
     ForeignOrigin,
+    LocalOnly,
     Crowded,
     LogAway,
     Leaving,
@@ -38,7 +41,7 @@ struct Entry {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Malformed,
         Self::UnknownField,
         Self::InvalidField,
@@ -49,9 +52,12 @@ impl Kind {
         Self::ContentType,
         Self::NotAcceptable,
         Self::NotFound,
+        Self::UnknownEvent,
+        Self::UnknownSubscriber,
         Self::MethodNotAllowed,
         Self::ForeignHost,
         Self::ForeignOrigin,
+        Self::LocalOnly,
         Self::Crowded,
         Self::LogAway,
         Self::Leaving,
@@ -136,6 +142,26 @@ impl Kind {
                 "There is nothing here",
                 "Events are published to and followed at /events/{topic}.",
             ),
+            Self::UnknownEvent => (
+                "unknown-event",
+                StatusCode::NOT_FOUND,
+                "The log has no event with this id",
+                "`reason` says why: `trimmed` (the history's limits removed it), `other_epoch` \
+                 (the id is of another incarnation of the log), `ahead` (no event has come so \
+                 far), or `unknown_id` (no event has the id: it never had, or was trimmed). The \
+                 id of an event is what its publisher was answered, and what subscribers see. \
+                 Ephemeral events have none.",
+            ),
+            Self::UnknownSubscriber => (
+                "unknown-subscriber",
+                StatusCode::NOT_FOUND,
+                "No subscriber of this name is known",
+                "A subscriber names itself with ?subscriber=NAME when it follows, and is given a \
+                 name otherwise; the opening of its stream and the header Tidings-Subscriber \
+                 tell it, and GET /subscribers lists all that are known: those that are \
+                 connected, and the last 1,000 connections that ended since the hub started, of \
+                 one name the last four.",
+            ),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -157,6 +183,14 @@ impl Kind {
                 "Pages of this origin may not use the hub",
                 "The request comes from a web page of another origin, and that origin was not \
                  given with --cors-origin. Nothing was changed.",
+            ),
+            Self::LocalOnly => (
+                "local-only",
+                StatusCode::FORBIDDEN,
+                "This is told on the hub's own machine only",
+                "Who is subscribed, and what was delivered to whom, is for the operator. Ask from \
+                 the machine that the hub runs on, at a loopback address such as 127.0.0.1 and \
+                 not through a proxy: for instance `ssh HOST curl http://127.0.0.1:8080/…`.",
             ),
             Self::Crowded => (
                 "crowded",
@@ -211,13 +245,14 @@ pub(crate) struct Problem {
     field: Option<String>,
     rule: Option<String>,
     line: Option<usize>,
+    reason: Option<GapReason>,
     retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { kind, detail, field: None, rule: None, line: None, retry_after: None }
+        Self { kind, detail, field: None, rule: None, line: None, reason: None, retry_after: None }
     }
 
     /// A field that breaks a rule. The field and the rule make up the detail.
@@ -239,6 +274,12 @@ impl Problem {
     #[must_use]
     pub(crate) fn of(mut self, field: &str) -> Self {
         self.field = Some(field.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn because(mut self, reason: GapReason) -> Self {
+        self.reason = Some(reason);
         self
     }
 
@@ -279,7 +320,7 @@ impl From<AppendError> for Problem {
     }
 }
 
-const RETRY: Duration = Duration::from_secs(2);
+pub(crate) const RETRY: Duration = Duration::from_secs(2);
 
 /// `time`, lengthened by chance to up to its double, so that many who wait do not come at once.
 pub(crate) fn jittered(time: Duration) -> Duration {
@@ -300,6 +341,8 @@ struct Body {
     rule: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 impl IntoResponse for Problem {
@@ -313,6 +356,7 @@ impl IntoResponse for Problem {
             field: self.field,
             rule: self.rule,
             line: self.line,
+            reason: self.reason.map(GapReason::as_str),
         };
         let headers = [
             (header::CONTENT_TYPE, "application/problem+json"),

@@ -44,7 +44,12 @@ mod tests {
     };
 
     use futures_core::future::BoxFuture;
-    use tidings_server::{cursor::Offset, log::*, matcher::Filter, record::PublisherId};
+    use tidings_server::{
+        cursor::Offset,
+        log::*,
+        matcher::Filter,
+        record::{PublisherId, SharedRecord},
+    };
 
     use super::*;
 
@@ -77,6 +82,9 @@ mod tests {
             id: &'a PublisherId,
         ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
             self.inner.resolve(id)
+        }
+        fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
+            self.inner.record(offset)
         }
         fn ended(&self, filter: &tidings_server::matcher::Filter) -> Option<Offset> {
             self.inner.ended(filter)

@@ -9,7 +9,6 @@ use std::{
 use tempfile::TempDir;
 use tidings_hub::disk::{DiskLog, OpenError, Options};
 use tidings_server::{
-    cursor::Offset,
     log::{AppendError, Log, ReadLimits, Since},
     matcher::Filter,
     record::NewRecord,

@@ -9,7 +9,6 @@ use std::{
 use tempfile::TempDir;
 use tidings_hub::disk::{DiskLog, Durability, Options};
 use tidings_server::{
-    cursor::Offset,
     log::{Batch, Log, ReadLimits, Since},
     matcher::Filter,
     record::NewRecord,

@@ -32,7 +32,12 @@ use axum_core::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
-use crate::{body::StreamBody, fanout::Subscriber, frame::Format, subscription::Start};
+use crate::{
+    body::StreamBody,
+    fanout::{Subscriber, SubscriberName},
+    frame::Format,
+    subscription::Start,
+};
 
 /// The id that a request asks to resume after: the `Last-Event-ID` header, or else the query
 /// parameter `last_event_id`. Never refuses a request, for an `EventSource` would give up.
@@ -64,6 +69,16 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
     }
 }
 
+/// The header that tells a subscriber its name, percent-encoded as in a URL, so that it can be
+/// given as `?subscriber=` the way it is.
+pub const SUBSCRIBER: HeaderName = HeaderName::from_static("tidings-subscriber");
+
+/// The value of [`SUBSCRIBER`].
+pub fn subscriber_header(name: &SubscriberName) -> HeaderValue {
+    let encoded: String = form_urlencoded::byte_serialize(name.as_str().as_bytes()).collect();
+    HeaderValue::try_from(encoded).expect("what is percent-encoded is visible ASCII")
+}
+
 /// The headers of a stream: its type, no caching, and no buffering by a proxy in between.
 pub fn stream_headers(format: Format) -> [(HeaderName, HeaderValue); 3] {
     [
@@ -75,7 +90,9 @@ pub fn stream_headers(format: Format) -> [(HeaderName, HeaderValue); 3] {
 
 impl IntoResponse for Subscriber {
     fn into_response(self) -> Response {
-        (stream_headers(self.format()), Body::new(StreamBody::new(self))).into_response()
+        let name = [(SUBSCRIBER, subscriber_header(self.name()))];
+        let headers = stream_headers(self.format());
+        (headers, name, Body::new(StreamBody::new(self))).into_response()
     }
 }
 

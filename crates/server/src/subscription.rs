@@ -23,6 +23,7 @@ use serde_json::json;
 
 use crate::{
     cursor::{Cursor, Epoch, Offset},
+    fanout::SubscriberName,
     frame::{CURSOR, Format, GAP, requested},
     log::{Bounds, Page, ReadError, ReadLimits, Since},
     record::{EARLIEST, PublisherId, Record, SharedRecord},
@@ -92,6 +93,15 @@ impl Start {
             id => Self::After(id.to_owned()),
         }
     }
+
+    /// The id that it asks for, as it may be told to others: cut to 256 bytes.
+    pub fn requested(&self) -> Option<&str> {
+        match self {
+            Self::Latest => None,
+            Self::Earliest => Some(EARLIEST),
+            Self::After(id) => Some(requested(id)),
+        }
+    }
 }
 
 /// Why a subscriber cannot get all that it missed.
@@ -118,6 +128,49 @@ impl GapReason {
             Self::UnknownId => "unknown_id",
             Self::OtherEpoch => "other_epoch",
             Self::Ahead => "ahead",
+        }
+    }
+}
+
+/// What a gap notice tells: the records in between are not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Why.
+    pub reason: GapReason,
+    /// The place that the subscription had reached; none if the id that it asked for has no place.
+    pub after: Option<Offset>,
+    /// The place after which it goes on.
+    pub resumes_after: Offset,
+}
+
+impl Gap {
+    /// Whether the record at `offset` is one of those that are not sent.
+    pub fn covers(&self, offset: Offset) -> bool {
+        self.after.is_none_or(|after| offset > after) && offset <= self.resumes_after
+    }
+}
+
+/// What a subscription is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// It waits for the place of a publisher's id.
+    Resolving,
+    /// It reads from the log what the shared tail no longer has.
+    Replaying,
+    /// It follows the shared tail.
+    Live,
+    /// It is over.
+    Closed,
+}
+
+impl Phase {
+    /// The phase as the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolving => "resolving",
+            Self::Replaying => "replaying",
+            Self::Live => "live",
+            Self::Closed => "closed",
         }
     }
 }
@@ -181,18 +234,21 @@ pub struct Delivered {
     /// Bytes sent.
     pub bytes: u64,
     /// The gap notice since the last look, if there was one.
-    pub gap: Option<GapReason>,
+    pub gap: Option<Gap>,
 }
 
 /// A subscriber's place in the log and the stream that follows from it.
 #[derive(Debug)]
 pub struct Subscription {
     config: SubscriptionConfig,
+    name: Option<SubscriberName>,
     epoch: Epoch,
     state: State,
     out: VecDeque<Bytes>,
     /// All that matches up to here was sent or is in `out`.
     after: Offset,
+    /// The place that was asked for, once it is known.
+    start: Option<Offset>,
     /// How many ephemeral events are behind it.
     heard: u64,
     /// The last place that the subscriber was told.
@@ -249,9 +305,11 @@ struct Close {
 
 impl Subscription {
     /// A subscription that starts at `start` in a log with these bounds, when there were so many
-    /// ephemeral events: those are not for it.
+    /// ephemeral events: those are not for it. The opening tells the subscriber its `name`, if it
+    /// has one.
     pub fn new(
         config: SubscriptionConfig,
+        name: Option<SubscriberName>,
         start: Start,
         bounds: Bounds,
         heard: u64,
@@ -259,10 +317,12 @@ impl Subscription {
     ) -> Self {
         let mut subscription = Self {
             config,
+            name,
             epoch: bounds.epoch,
             state: State::Live,
             out: VecDeque::new(),
             after: bounds.last,
+            start: None,
             heard,
             told: Offset::ZERO,
             gaps_told: Offset::ZERO,
@@ -285,9 +345,12 @@ impl Subscription {
 
     fn place(&mut self, start: Start, bounds: Bounds) {
         let id = match start {
-            Start::Latest => return self.open(),
+            Start::Latest => {
+                self.start = Some(self.after);
+                return self.open();
+            }
             Start::Earliest => {
-                self.after = bounds.first.previous();
+                self.start_after(bounds.first.previous());
                 self.opening = Opening::Earliest;
                 return;
             }
@@ -299,7 +362,7 @@ impl Subscription {
                 Some(GapReason::Ahead)
             }
             Some(cursor) => {
-                self.after = cursor.offset;
+                self.start_after(cursor.offset);
                 self.gaps_told = cursor.told();
                 self.go_on();
                 None
@@ -328,6 +391,11 @@ impl Subscription {
             }
             OnGap::Latest => self.tell_gap(reason, bounds.last, Offset::ZERO, bounds),
         }
+    }
+
+    fn start_after(&mut self, place: Offset) {
+        self.after = place;
+        self.start = Some(place);
     }
 
     /// What to do now.
@@ -407,7 +475,7 @@ impl Subscription {
         }
         match found {
             Ok(Some(offset)) => {
-                self.after = offset;
+                self.start_after(offset);
                 self.state = State::Live;
             }
             Ok(None) => self.lose(GapReason::UnknownId, bounds),
@@ -486,9 +554,26 @@ impl Subscription {
         std::mem::take(&mut self.delivered)
     }
 
-    /// Whether it is live: it follows the shared tail.
-    pub fn is_live(&self) -> bool {
-        self.state == State::Live
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Resolving(_) => Phase::Resolving,
+            State::Reading => Phase::Replaying,
+            State::Live => Phase::Live,
+            State::Closed => Phase::Closed,
+        }
+    }
+
+    /// The place that was asked for: none while a publisher's id is looked up, and none for good
+    /// if the id has no place.
+    pub fn start(&self) -> Option<Offset> {
+        self.start
+    }
+
+    /// How far all that matches was sent; none while some of it waits to be sent.
+    pub fn sent_through(&self) -> Option<Offset> {
+        let placed = !matches!(self.state, State::Resolving(_));
+        (placed && self.out.is_empty()).then_some(self.after)
     }
 
     // Whether the answer is still wanted.
@@ -533,7 +618,9 @@ impl Subscription {
         let mut out = Vec::new();
         if self.config.cursors {
             let (cursor, retry) = (self.cursor(self.after), Some(self.config.retry));
-            self.config.format.notice(&mut out, CURSOR, cursor, retry, &json!({}));
+            let mut data = json!({});
+            self.tell_name(&mut data);
+            self.config.format.notice(&mut out, CURSOR, cursor, retry, &data);
             self.told = self.after;
         } else {
             self.config.format.retry(&mut out, self.config.retry);
@@ -546,17 +633,19 @@ impl Subscription {
     // cut off after it is not.
     fn tell_gap(&mut self, reason: GapReason, resume_after: Offset, told: Offset, bounds: Bounds) {
         let missed = self.requested.take().unwrap_or_else(|| self.cursor(self.after).to_string());
+        let placed = (reason == GapReason::Trimmed).then_some(self.after);
         self.after = resume_after;
         self.gaps_told = told;
         let oldest_event =
             (bounds.first <= bounds.last).then(|| Cursor::new(self.epoch, bounds.first));
         let resumes_after = self.cursor(self.after);
-        let data = json!({
+        let mut data = json!({
             "reason": reason.as_str(),
             "requested": requested(&missed),
             "oldest": oldest_event.map(|cursor| cursor.to_string()),
             "resumes_after": resumes_after.to_string(),
         });
+        self.tell_name(&mut data);
         let retry = (!self.opened).then_some(self.config.retry);
         let mut out = Vec::new();
         self.config.format.notice(&mut out, GAP, resumes_after, retry, &data);
@@ -564,8 +653,15 @@ impl Subscription {
         self.opened = true;
         self.opening = Opening::Place;
         self.told = self.after;
-        self.delivered.gap = Some(reason);
+        self.delivered.gap = Some(Gap { reason, after: placed, resumes_after: self.after });
         self.go_on();
+    }
+
+    // The first notice tells it, and only that.
+    fn tell_name(&mut self, data: &mut serde_json::Value) {
+        if let Some(name) = self.name.take() {
+            data["subscriber"] = json!(name.as_str());
+        }
     }
 
     fn heartbeat(&mut self, now: Instant) -> Bytes {

@@ -9,7 +9,7 @@ use tidings_server::{
     fanout::{Fanout, FanoutConfig, Subscribe},
     log::*,
     matcher::{Filter, Matcher},
-    record::{NewRecord, PublisherId},
+    record::{NewRecord, PublisherId, SharedRecord},
     subscription::{Start, SubscriptionConfig},
     topic::Topic,
 };
@@ -43,6 +43,9 @@ impl Log for Rotten {
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
         self.0.resolve(id)
+    }
+    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
+        self.0.record(offset)
     }
     fn ended(&self, filter: &Filter) -> Option<Offset> {
         self.0.ended(filter)

@@ -8,9 +8,9 @@ use axum::{
 };
 use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use tidings_server::{
-    axum::{LastEventId, stream_headers},
+    axum::{LastEventId, SUBSCRIBER, stream_headers, subscriber_header},
     body::StreamBody,
-    fanout::Subscribe,
+    fanout::{Caller, Subscribe, SubscriberName},
     frame::{self, Format},
     matcher::{Filter, Matcher, Pattern},
     subscription::{OnGap, SubscriptionConfig},
@@ -21,11 +21,13 @@ use crate::{
     access::Grant,
     held::Held,
     hub::Hub,
+    local::Peer,
     problem::{Kind, Problem, jittered},
     query,
 };
 
-const PARAMETERS: [&str; 5] = ["topic", "pattern", "last_event_id", "on_gap", "cursor"];
+const PARAMETERS: [&str; 6] =
+    ["topic", "pattern", "last_event_id", "on_gap", "cursor", "subscriber"];
 
 /// Opens the stream of the topics and patterns that the request names.
 pub(super) async fn follow(
@@ -34,9 +36,12 @@ pub(super) async fn follow(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let subscribe = subscribe(&hub, grant, &parts)?;
+    let (caller, subscribe) = subscribe(&hub, grant, &parts)?;
     let format = subscribe.config.format;
     if hub.fanout.is_over(&subscribe.filter, &subscribe.start).await {
+        if parts.method == Method::GET {
+            hub.fanout.remember_over(caller, subscribe.filter, &subscribe.start).await;
+        }
         return Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response());
     }
     if parts.method == Method::HEAD {
@@ -49,9 +54,10 @@ pub(super) async fn follow(
     let Ok(permit) = hub.streams.clone().try_acquire_owned() else {
         return Ok(come_back(&hub, headers, Kind::Crowded, "too many streams are open"));
     };
-    let body = StreamBody::new(hub.fanout.subscribe(subscribe));
-    let body = Body::new(Held::new(body, permit));
-    Ok((stream_headers(format), body).into_response())
+    let subscriber = hub.fanout.subscribe_as(caller, subscribe);
+    let name = [(SUBSCRIBER, subscriber_header(subscriber.name()))];
+    let body = Body::new(Held::new(StreamBody::new(subscriber), permit));
+    Ok((stream_headers(format), name, body).into_response())
 }
 
 /// Tells a follower to come back later: on an event stream by `retry:` and a close, for an
@@ -66,7 +72,7 @@ pub(super) fn come_back(hub: &Hub, headers: &HeaderMap, kind: Kind, detail: &str
     }
 }
 
-fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Problem> {
+fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<(Caller, Subscribe), Problem> {
     let mut config = SubscriptionConfig {
         format: accept::format(&parts.headers)?,
         retry: hub.config.retry,
@@ -76,12 +82,12 @@ fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Proble
     let limits = &hub.config.limits;
     let exact = |name| draft::topic(name, limits).map(Matcher::Exact);
     let mut matchers = Vec::new();
-    let (mut on_gap, mut cursors) = (None, None);
+    let (mut on_gap, mut cursors, mut name) = (None, None, None);
     if let Some(name) = topic_of_path(parts)? {
         matchers.push(exact(name)?);
     }
-    for (name, value) in query::parameters(parts.uri.query())? {
-        match name.as_str() {
+    for (field, value) in query::parameters(parts.uri.query())? {
+        match field.as_str() {
             "topic" => matchers.push(exact(value)?),
             "pattern" => matchers.push(pattern(hub, &value)?),
             // Given twice, the first counts.
@@ -92,10 +98,11 @@ fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Proble
                     "latest" => OnGap::Latest,
                     _ => return Err(Problem::invalid("on_gap", "the value is oldest or latest")),
                 };
-                query::once(&name, &mut on_gap, value)?;
+                query::once(&field, &mut on_gap, value)?;
             }
-            "cursor" => query::once(&name, &mut cursors, query::switch(&name, &value)?)?,
-            _ => return Err(Problem::unknown(&name, &PARAMETERS)),
+            "cursor" => query::once(&field, &mut cursors, query::switch(&field, &value)?)?,
+            "subscriber" => query::once(&field, &mut name, subscriber_name(value)?)?,
+            _ => return Err(Problem::unknown(&field, &PARAMETERS)),
         }
         if matchers.len() > limits.topics_max {
             let rule =
@@ -112,7 +119,14 @@ fn subscribe(hub: &Hub, grant: Grant, parts: &Parts) -> Result<Subscribe, Proble
     // Whatever the id is, it is no reason for a refusal: the stream tells of a gap if it cannot
     // be placed.
     let start = LastEventId::of(&parts.headers, parts.uri.query()).into_start();
-    Ok(Subscribe { filter: grant.see(Filter::new(matchers)), start, config })
+    let peer = parts.extensions.get().map(|Peer(address)| *address);
+    let filter = grant.see(Filter::new(matchers));
+    Ok((Caller { name, peer }, Subscribe { filter, start, config }))
+}
+
+/// The name of a subscriber.
+pub(super) fn subscriber_name(name: String) -> Result<SubscriberName, Problem> {
+    SubscriberName::new(name).map_err(|error| Problem::invalid("subscriber", error))
 }
 
 fn pattern(hub: &Hub, source: &str) -> Result<Matcher, Problem> {

@@ -3,14 +3,18 @@
 mod accept;
 mod batch;
 mod body;
+mod delivery;
 mod draft;
 mod end;
+mod explanation;
 mod follow;
 mod head;
 mod key;
 mod publish;
 mod status;
+mod subscribers;
 mod topics;
+mod verdict;
 mod web;
 
 use axum::{
@@ -38,6 +42,8 @@ pub(crate) fn router(hub: Hub) -> Router {
         .route("/events/", topic.clone())
         .route("/events/{*topic}", topic)
         .route("/topics", get(topics::topics))
+        .route("/subscribers", get(subscribers::subscribers))
+        .route("/debug/delivery", get(delivery::delivery))
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .route("/problems", get(status::problems))

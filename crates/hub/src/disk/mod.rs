@@ -144,7 +144,7 @@ use tidings_server::{
         ReadLimits, Selection, Since, Tail, TopicSummary,
     },
     matcher::Filter,
-    record::PublisherId,
+    record::{PublisherId, SharedRecord},
 };
 
 pub use self::options::{Durability, OpenError, Options};
@@ -349,6 +349,19 @@ impl Log for DiskLog {
             // The index knows ids by their hashes alone.
             let found = records.first().filter(|record| record.new.id.as_ref() == Some(id));
             Ok(found.map(|record| record.offset))
+        })
+    }
+
+    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
+        Box::pin(async move {
+            self.shared.trim();
+            let spans = {
+                let state = self.shared.state.read();
+                let Some(hit) = state.index.find(offset) else { return Ok(None) };
+                spans(&state, &[hit])
+            };
+            let records = read::blocking(move || fetch(&spans)).await?;
+            Ok(records.into_iter().next().map(Arc::new))
         })
     }
 

@@ -91,7 +91,7 @@ async fn http2_with_prior_knowledge_carries_many_streams() {
 async fn one_connection_too_many_is_told_to_come_back() {
     let hub = Hub::with(|config| config.limits.connections_max = 1).await;
     let (_, mut first) = hub.follow("GET /events/a").await;
-    first.until("data: {}\n\n").await;
+    first.opened().await;
     let mut second = hub.connect().await;
     let refused = second.ask("GET /events/a", "").await;
     assert_eq!(refused.status, 200);

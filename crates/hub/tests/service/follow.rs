@@ -17,8 +17,10 @@ async fn a_stream_opens_at_once_with_its_headers_and_its_cursor() {
         assert_eq!(answer.header(name), Some(value));
     }
     assert_eq!(answer.header("access-control-allow-origin"), None);
-    let opening = stream.until("data: {}\n\n").await;
+    let opening = stream.opened().await;
     assert!(opening.contains("retry: 3000\n") && opening.contains("event: tidings.cursor\n"));
+    let name = answer.header("tidings-subscriber").expect("the hub gives a name");
+    assert!(opening.contains(&format!("data: {{\"subscriber\":\"{name}\"}}\n")), "{opening}");
     let id = hub.post("/events/a", "one").await.id();
     assert!(stream.until("data: one\n\n").await.ends_with(&format!("id: {id}\ndata: one\n\n")));
 }
@@ -41,7 +43,7 @@ async fn topics_and_patterns_are_joined() {
         let (_, mut stream) = hub.follow(&target).await;
         let text = stream.until("data: 5\n\n").await;
         let data: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("data: ")).collect();
-        let data: Vec<_> = data.into_iter().filter(|d| *d != "{}").collect();
+        let data: Vec<_> = data.into_iter().filter(|d| !d.starts_with('{')).collect();
         assert_eq!(data, expected, "{target}");
     }
 }
@@ -79,7 +81,7 @@ async fn the_header_wins_over_the_query_and_no_id_is_refused() {
 async fn private_events_reach_nobody_live_or_later() {
     let hub = Hub::start().await;
     let (_, mut live) = hub.follow("GET /events/a").await;
-    live.until("data: {}\n\n").await;
+    live.opened().await;
     hub.post("/events/a?private", "secret").await.id();
     hub.post("/events/a?private=off", "open").await.id();
     assert!(!live.until("data: open").await.contains("secret"));
@@ -125,6 +127,10 @@ async fn wrong_requests_are_told_what_is_wrong() {
         ("/events?pattern=", 422, "invalid-field", "pattern"),
         ("/events?pattern=rooms/:", 422, "invalid-field", "pattern"),
         ("/events/a?on_gap=never", 422, "invalid-field", "on_gap"),
+        ("/events/a?subscriber=", 422, "invalid-field", "subscriber"),
+        ("/events/a?subscriber=a%0Ab", 422, "invalid-field", "subscriber"),
+        ("/events/a?subscriber=a&subscriber=a", 422, "invalid-field", "subscriber"),
+        (&format!("/events/a?subscriber={}", "x".repeat(129)), 422, "invalid-field", "subscriber"),
         ("/events/a?cursor=x", 422, "invalid-field", "cursor"),
         ("/events/a?cursor=on&cursor=on", 422, "invalid-field", "cursor"),
         ("/events/a?on_gap=oldest&on_gap=latest", 422, "invalid-field", "on_gap"),
@@ -168,7 +174,7 @@ async fn head_and_options_answer_without_a_stream() {
 async fn one_stream_too_many_is_told_to_come_back() {
     let hub = Hub::with(|config| config.limits.subscribers_max = 1).await;
     let (_, mut first) = hub.follow("GET /events/a").await;
-    first.until("data: {}\n\n").await;
+    first.opened().await;
     let refused = hub.get("/events/a").await;
     assert_eq!(refused.status, 200);
     assert_eq!(refused.header("content-type"), Some("text/event-stream"));

@@ -6,7 +6,7 @@ use crate::support::Hub;
 async fn an_ephemeral_event_is_for_those_who_are_live() {
     let hub = Hub::start().await;
     let (_, mut live) = hub.follow("GET /events/a").await;
-    live.until("data: {}\n\n").await;
+    live.opened().await;
     let kept = hub.post("/events/a", "kept").await.id();
     let passed = hub.post("/events/a?ephemeral&event=typing&topic=b", "ann").await;
     assert_eq!((passed.status, passed.body.as_str()), (200, r#"{"id":null}"#));
@@ -49,10 +49,10 @@ async fn what_cannot_go_with_an_ephemeral_event_is_refused() {
 async fn who_follows_a_topic_that_ends_gets_what_is_left_and_then_204() {
     let hub = Hub::start().await;
     let (_, mut live) = hub.follow("GET /events/a").await;
-    live.until("data: {}\n\n").await;
+    live.opened().await;
     let (_, mut by_pattern) = hub.follow("GET /events?pattern=*").await;
     let (_, mut of_two) = hub.follow("GET /events?topic=a&topic=b").await;
-    of_two.until("data: {}\n\n").await;
+    of_two.opened().await;
     let last = hub.post("/events/a", "last").await.id();
     let end = hub.ask("DELETE /events/a", "").await.id();
     assert_eq!(hub.ask("DELETE /events/a", "").await.id(), end, "it changes nothing");
@@ -100,7 +100,7 @@ async fn a_new_publish_opens_the_topic_again() {
         assert_eq!(hub.post(target, "again").await.status, 200);
         let (answer, mut stream) = hub.follow("GET /events/a").await;
         assert_eq!(answer.status, 200);
-        stream.until("data: {}\n\n").await;
+        stream.opened().await;
     }
     assert_eq!(hub.get("/topics").await.json()["topics"][0]["ended"], false);
 }

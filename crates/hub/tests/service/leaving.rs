@@ -11,7 +11,7 @@ async fn subscribers_are_sent_away_each_with_its_own_retry() {
     let mut streams = Vec::new();
     for _ in 0..8 {
         let (_, mut stream) = hub.follow("GET /events/a").await;
-        stream.until("data: {}\n\n").await;
+        stream.opened().await;
         streams.push(stream);
     }
     hub.leave();
@@ -61,7 +61,7 @@ async fn it_is_gone_within_the_drain_time_whoever_holds_on() {
     let mut stuck = hub.connect().await;
     stuck.raw(b"POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhe").await;
     let (_, mut stream) = hub.follow("GET /events/a").await;
-    stream.until("data: {}\n\n").await;
+    stream.opened().await;
     let told = Instant::now();
     hub.leave();
     hub.gone().await;

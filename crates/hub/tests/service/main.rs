@@ -2,10 +2,12 @@
 
 mod access;
 mod connections;
+mod delivery;
 mod follow;
 mod idempotency;
 mod kinds;
 mod leaving;
 mod publish;
 mod status;
+mod subscribers;
 mod support;

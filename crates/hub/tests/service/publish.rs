@@ -2,7 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 use tidings_hub::config::Config;
-use tidings_server::{cursor::Offset, log::*, matcher::Filter, record::PublisherId};
+use tidings_server::{
+    cursor::Offset,
+    log::*,
+    matcher::Filter,
+    record::{PublisherId, SharedRecord},
+};
 
 use crate::support::{Hub, soon};
 
@@ -200,11 +205,11 @@ impl Log for Failing {
     }
     fn read<'a>(
         &'a self,
-        after: Offset,
+        since: Since,
         filter: &'a Filter,
         limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Read, ReadError>> {
-        self.0.read(after, filter, limits)
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
+        self.0.read(since, filter, limits)
     }
     fn tail(&self) -> Tail {
         self.0.tail()
@@ -217,6 +222,9 @@ impl Log for Failing {
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
         self.0.resolve(id)
+    }
+    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
+        self.0.record(offset)
     }
     fn ended(&self, filter: &Filter) -> Option<Offset> {
         self.0.ended(filter)

@@ -7,7 +7,7 @@ async fn topics_come_in_pages_with_their_counts() {
         hub.post(&format!("/events/{topic}"), "x").await.id();
     }
     let (_, mut stream) = hub.follow("GET /events/a").await;
-    stream.until("data: {}\n\n").await;
+    stream.opened().await;
     let page = hub.get("/topics?limit=2").await.json();
     let first = &page["topics"][0];
     assert_eq!(

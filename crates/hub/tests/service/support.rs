@@ -204,6 +204,12 @@ impl Stream {
         &self.text
     }
 
+    /// All that came, once the opening is there.
+    pub(crate) async fn opened(&mut self) -> &str {
+        self.until("event: tidings.cursor\n").await;
+        self.until("}\n\n").await
+    }
+
     /// All that came, once the stream has ended.
     pub(crate) async fn end(mut self) -> String {
         while let Some(chunk) = self.connection.chunk().await {

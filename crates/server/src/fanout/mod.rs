@@ -10,12 +10,17 @@
 //! ```
 
 mod interest;
+mod name;
+mod open_session;
 mod over;
+mod registry;
 mod ring;
+mod session;
 mod stats;
 mod subscriber;
 
 use std::{
+    net::SocketAddr,
     ops::RangeInclusive,
     sync::{
         Arc, Weak,
@@ -30,15 +35,23 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use self::{
     interest::{Bell, Closing, Interest},
+    open_session::OpenSession,
+    registry::Registry,
     ring::Ring,
     stats::Counters,
 };
-pub use self::{stats::FanoutStats, subscriber::Subscriber};
+pub use self::{
+    name::{SubscriberName, SubscriberNameError},
+    registry::Sessions,
+    session::{Closed, Fate, Follows, Session, SessionId},
+    stats::FanoutStats,
+    subscriber::Subscriber,
+};
 use crate::{
     cursor::Offset,
     log::{ReadLimits, SharedLog, Since, Tail, TailItem},
     matcher::Filter,
-    record::SharedRecord,
+    record::{SharedRecord, Timestamp},
     subscription::{Start, Subscription, SubscriptionConfig},
     topic::Topic,
 };
@@ -51,11 +64,14 @@ pub struct FanoutConfig {
     /// Reads of the log under way at once, over all subscribers: the rest wait in line, so that
     /// many replays together leave room for publishing. Default 8.
     pub reads_max: usize,
+    /// How many sessions that ended are remembered, for [`Fanout::sessions`]. Default 1,000, in at
+    /// most 4 MiB; of them no more than four of a name.
+    pub closed_sessions_max: usize,
 }
 
 impl Default for FanoutConfig {
     fn default() -> Self {
-        Self { tail_bytes_max: 64 << 20, reads_max: 8 }
+        Self { tail_bytes_max: 64 << 20, reads_max: 8, closed_sessions_max: 1_000 }
     }
 }
 
@@ -72,6 +88,7 @@ struct Shared {
     rung_through: AtomicU64,
     reads: Arc<Semaphore>,
     counters: Counters,
+    registry: Registry,
     // Set once draining: whoever subscribes later is closed as well.
     closing: Mutex<Option<Drain>>,
 }
@@ -94,6 +111,15 @@ pub struct Subscribe {
     pub config: SubscriptionConfig,
 }
 
+/// Who subscribes.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The name by which it is known again; one that has none is given one by chance.
+    pub name: Option<SubscriberName>,
+    /// Its address, for those who ask for it.
+    pub peer: Option<SocketAddr>,
+}
+
 impl Fanout {
     /// Follows `log` from now on, in a task of the present tokio runtime that ends with the last
     /// handle and subscriber, or with the log.
@@ -108,6 +134,7 @@ impl Fanout {
             rung_through: AtomicU64::new(bounds.last.0),
             reads: Arc::new(Semaphore::new(config.reads_max.max(1))),
             counters: Counters::default(),
+            registry: Registry::new(config.closed_sessions_max, bounds.last),
             closing: Mutex::new(None),
         });
         tokio::spawn(follow(Arc::downgrade(&shared), tail));
@@ -116,6 +143,11 @@ impl Fanout {
 
     /// A new subscriber. It starts at the log's state of this moment, however late it is polled.
     pub fn subscribe(&self, request: Subscribe) -> Subscriber {
+        self.subscribe_as(Caller::default(), request)
+    }
+
+    /// A new subscriber of this name and address: as [`subscribe`](Self::subscribe).
+    pub fn subscribe_as(&self, caller: Caller, request: Subscribe) -> Subscriber {
         let filter = Arc::new(request.filter);
         let bell = Arc::new(Bell::default());
         let id = self.0.interest.lock().add(&filter, &bell);
@@ -125,9 +157,26 @@ impl Fanout {
         let heard = self.0.ring.read().ephemerals();
         let bounds = self.0.log.bounds();
         let now = Instant::now().into_std();
-        let machine = Subscription::new(request.config, request.start, bounds, heard, now);
+        let session = self.0.enter(caller, filter, bell, &request.start);
+        let told = Some(session.id.name.clone());
+        let machine = Subscription::new(request.config, told, request.start, bounds, heard, now);
         self.0.counters.opened();
-        Subscriber::new(Arc::clone(&self.0), id, filter, bell, machine, request.config.format)
+        if let Some(start) = machine.start() {
+            session.place(start);
+        }
+        session.rest(machine.phase(), false);
+        Subscriber::new(Arc::clone(&self.0), id, session, machine, request.config.format)
+    }
+
+    /// The sessions that are open and the last that ended, by name, from the one after `after`:
+    /// at most `count_max`.
+    pub fn sessions(&self, after: Option<&SessionId>, count_max: usize) -> Vec<Arc<Session>> {
+        self.0.registry.page(after, count_max, self.0.rung_through())
+    }
+
+    /// What is known of the subscriber `name`.
+    pub fn sessions_of(&self, name: &SubscriberName) -> Sessions {
+        self.0.registry.sessions_of(name, self.0.rung_through())
     }
 
     /// What the fan-out has done, and how many it serves.
@@ -170,6 +219,32 @@ impl Drain {
 }
 
 impl Shared {
+    fn enter(
+        &self,
+        caller: Caller,
+        filter: Arc<Filter>,
+        bell: Arc<Bell>,
+        start: &Start,
+    ) -> Arc<OpenSession> {
+        let name = caller.name;
+        let name = name.unwrap_or_else(|| SubscriberName::from_random(rand::random()));
+        let resumed_after = start.requested().map(Box::from);
+        self.registry.open(|serial| {
+            let id = SessionId { name, serial };
+            OpenSession::new(id, filter, bell, caller.peer, resumed_after)
+        })
+    }
+
+    fn leave(&self, session: &OpenSession) {
+        let mark = self.rung_through();
+        let closed = Closed { at: Timestamp::now(), log_end: self.log.bounds().last };
+        self.registry.close(session, mark, closed);
+    }
+
+    fn rung_through(&self) -> Offset {
+        Offset(self.rung_through.load(Ordering::Acquire))
+    }
+
     fn publish(&self, records: Vec<SharedRecord>) {
         let (before, through) = {
             let mut ring = self.ring.write();

@@ -1,6 +1,8 @@
 //! Whether there is anything to come for a subscriber at all.
 
-use super::Fanout;
+use std::sync::Arc;
+
+use super::{Caller, Fanout};
 use crate::{
     cursor::Cursor,
     log::{Bounds, ReadLimits, Since},
@@ -43,6 +45,17 @@ impl Fanout {
             since = Since { after: page.through, trims_seen: page.trims_seen, ..since };
         }
         false
+    }
+
+    /// Remembers who asked for this and was answered that nothing is to come: its last event id
+    /// confirms what it had got.
+    pub async fn remember_over(&self, caller: Caller, filter: Filter, start: &Start) {
+        let place = self.place(start, self.0.log.bounds()).await;
+        let session = self.0.enter(caller, Arc::new(filter), Arc::default(), start);
+        if let Some(place) = place {
+            session.place(place.after);
+        }
+        self.0.leave(&session);
     }
 
     // Where it starts, if that is known without a gap.

@@ -51,8 +51,8 @@ impl Counters {
     pub(super) fn add(&self, delivered: Delivered) {
         self.events.fetch_add(delivered.events, Relaxed);
         self.bytes.fetch_add(delivered.bytes, Relaxed);
-        if let Some(reason) = delivered.gap {
-            self.gaps[reason as usize].fetch_add(1, Relaxed);
+        if let Some(gap) = delivered.gap {
+            self.gaps[gap.reason as usize].fetch_add(1, Relaxed);
         }
     }
 

@@ -11,13 +11,12 @@ use bytes::Bytes;
 use futures_core::{Stream, future::BoxFuture};
 use tokio::time::{Instant, Sleep};
 
-use super::{Bell, Shared};
+use super::{Shared, SubscriberName, open_session::OpenSession};
 use crate::{
     cursor::Offset,
     frame::Format,
     log::{Bounds, Page, ReadError},
-    matcher::Filter,
-    subscription::{Demand, Subscription},
+    subscription::{Delivered, Demand, Subscription},
 };
 
 /// One subscriber's stream of bytes.
@@ -27,8 +26,7 @@ use crate::{
 pub struct Subscriber {
     shared: Arc<Shared>,
     id: u64,
-    filter: Arc<Filter>,
-    bell: Arc<Bell>,
+    session: Arc<OpenSession>,
     machine: Subscription,
     format: Format,
     lookup: Option<BoxFuture<'static, Answer>>,
@@ -44,12 +42,16 @@ impl Subscriber {
     pub(super) fn new(
         shared: Arc<Shared>,
         id: u64,
-        filter: Arc<Filter>,
-        bell: Arc<Bell>,
+        session: Arc<OpenSession>,
         machine: Subscription,
         format: Format,
     ) -> Self {
-        Self { shared, id, filter, bell, machine, format, lookup: None, sleep: None }
+        Self { shared, id, session, machine, format, lookup: None, sleep: None }
+    }
+
+    /// The subscriber's name.
+    pub fn name(&self) -> &SubscriberName {
+        &self.session.id.name
     }
 
     /// How the stream is written.
@@ -70,15 +72,15 @@ impl Subscriber {
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.bell.listen(cx.waker());
+        self.session.bell.listen(cx.waker());
         loop {
             self.poll_lookup(cx);
             // The mark first: whatever is in the tail by then has already rung.
             let rung_through = self.shared.rung_through.load(Ordering::Acquire);
-            if let Some(quiet) = self.bell.take() {
+            if let Some(quiet) = self.session.bell.take() {
                 self.machine.handle_quiet(quiet);
                 self.machine.handle_wake();
-                if let Some(closing) = self.bell.take_closing() {
+                if let Some(closing) = self.session.bell.take_closing() {
                     self.machine.handle_close(closing.retry, closing.at);
                 }
             } else {
@@ -87,11 +89,12 @@ impl Subscriber {
             match self.machine.poll(Instant::now().into_std()) {
                 Demand::Send(bytes) => return Poll::Ready(Some(bytes)),
                 Demand::Tail(place) => {
-                    let read = self.shared.ring.read().read(place, &self.filter, self.format);
+                    let read =
+                        self.shared.ring.read().read(place, &self.session.filter, self.format);
                     self.machine.handle_tail(read);
                 }
                 Demand::Ended => {
-                    self.machine.handle_ended(self.shared.log.ended(&self.filter));
+                    self.machine.handle_ended(self.shared.log.ended(&self.session.filter));
                 }
                 Demand::Resolve(id) => {
                     let shared = Arc::clone(&self.shared);
@@ -102,11 +105,11 @@ impl Subscriber {
                 }
                 Demand::Read(since, limits) => {
                     self.shared.counters.log_read();
-                    let (shared, filter) = (Arc::clone(&self.shared), Arc::clone(&self.filter));
+                    let (shared, session) = (Arc::clone(&self.shared), Arc::clone(&self.session));
                     self.lookup = Some(Box::pin(async move {
                         // Never closed, so the permit is always granted; held for the read alone.
                         let _permit = shared.reads.acquire().await;
-                        let read = shared.log.read(since, &filter, limits).await;
+                        let read = shared.log.read(since, &session.filter, limits).await;
                         Answer::Read(read, shared.log.bounds())
                     }));
                 }
@@ -130,25 +133,48 @@ impl Stream for Subscriber {
     type Item = Bytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        // Whoever asks for more has taken what was given before. Its last bytes are only counted
+        // then, so that what a connection never took is not called handed over.
+        self.report();
+        self.session.look();
         let bytes = self.poll_bytes(cx);
-        if bytes.is_ready() {
-            let delivered = self.machine.take_delivered();
-            self.shared.counters.add(delivered);
+        if let Some(start) = self.machine.start() {
+            self.session.place(start);
+        }
+        self.session.rest(self.machine.phase(), bytes.is_pending());
+        if let Poll::Ready(None) = bytes {
+            // Nobody will ask again.
+            self.report();
         }
         bytes
     }
 }
 
+impl Subscriber {
+    fn report(&mut self) {
+        let Some(reached) = self.machine.sent_through() else { return };
+        let delivered = self.machine.take_delivered();
+        // Most looks of a quiet stream find nothing, and the counters are everybody's.
+        if delivered != Delivered::default() {
+            self.shared.counters.add(delivered);
+        }
+        self.session.hand_over(reached, delivered);
+    }
+}
+
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.shared.interest.lock().remove(self.id, &self.filter);
+        let session = &self.session;
+        self.shared.interest.lock().remove(self.id, &session.filter);
+        self.shared.leave(session);
     }
 }
 
 impl std::fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subscriber")
-            .field("filter", &self.filter)
+            .field("name", self.name())
+            .field("filter", &self.session.filter)
             .field("machine", &self.machine)
             .finish_non_exhaustive()
     }

@@ -178,6 +178,13 @@ impl Log for MemoryLog {
         })
     }
 
+    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
+        Box::pin(async move {
+            self.trim_by_age();
+            Ok(self.state.read().records.get(&offset).cloned())
+        })
+    }
+
     fn ended(&self, filter: &Filter) -> Option<Offset> {
         self.state.read().index.ended(filter)
     }

@@ -48,8 +48,8 @@ use crate::{
 /// - A key is as durable as its record: stored with it, in one write. The log knows it for the
 ///   time and up to the count of its [`KeyWindow`], also when the record itself was trimmed
 ///   meanwhile; but after a restart only if the record was kept.
-/// - A record is visible, to [`read`](Self::read), [`tail`](Self::tail), [`bounds`](Self::bounds)
-///   and [`resolve`](Self::resolve), only once it is that durable; and whatever the tail has
+/// - A record is visible, to [`read`](Self::read), [`tail`](Self::tail), [`bounds`](Self::bounds),
+///   [`resolve`](Self::resolve) and [`record`](Self::record), only once it is that durable; and whatever the tail has
 ///   yielded, or an append acknowledged, a read that starts later sees.
 /// - The tail yields every committed record once and in order, whoever appended it, or says that
 ///   the follower fell behind.
@@ -89,6 +89,9 @@ pub trait Log: Send + Sync + 'static {
         &'a self,
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>>;
+
+    /// The record at `offset`, if it is still there.
+    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>>;
 
     /// The place by which all of the topics that `filter` names had ended, and none was opened
     /// since: what is published to them from then on opens them again. None if one of them is open

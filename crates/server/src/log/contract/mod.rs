@@ -100,6 +100,7 @@ macro_rules! contract_tests {
             the_tail_of_a_quiet_log_waits,
             a_closed_log_refuses_appends_and_serves_reads,
             filters_choose,
+            a_record_is_found_by_its_offset,
             pages_keep_their_limits,
             reads_reach_the_end,
             summaries_come_by_name,

@@ -42,6 +42,25 @@ pub async fn filters_choose(subject: &dyn Subject) {
     }
 }
 
+/// A record is found by its offset for as long as it is kept, whoever may see it.
+pub async fn a_record_is_found_by_its_offset(subject: &dyn Subject) {
+    let retention = newest(3);
+    let log = subject.open(retention);
+    for n in 1..=5 {
+        let mut new = record("a", n);
+        new.private = n == 4;
+        append(&*log, new).await;
+    }
+    let log = subject.reopen(log, retention).await;
+    for offset in [0, 1, 2, 6, u64::MAX] {
+        assert_eq!(log.record(Offset(offset)).await, Ok(None), "{offset}");
+    }
+    for offset in 3..=5 {
+        let found = log.record(Offset(offset)).await.unwrap().expect("it is kept");
+        assert_eq!((found.offset, &*found.new.data), (Offset(offset), &*offset.to_string()));
+    }
+}
+
 /// A page keeps both limits, but gives a single larger record whole, and never stands still.
 pub async fn pages_keep_their_limits(subject: &dyn Subject) {
     let log = subject.open(all());
