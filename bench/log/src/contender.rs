@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use tidings_hub::disk::{DiskLog, Options};
 use tidings_server::{
     cursor::Offset,
-    log::{Log, Read, ReadLimits, Retention},
+    log::{Log, ReadLimits, Retention, Since},
     matcher::{Filter, Matcher},
     record::NewRecord,
 };
@@ -65,17 +65,8 @@ impl Contender {
             Self::Ours(log) => {
                 let filter = Filter::new([Matcher::Exact(fixture::topic(topic))]);
                 let limits = ReadLimits { records_max: count_max, bytes_max: usize::MAX };
-                let page = match log.read(Offset::ZERO, &filter, limits).await {
-                    Ok(Read::Page(page)) => page,
-                    // Asked again from where nothing is missing.
-                    Ok(Read::Trimmed { resume_after }) => {
-                        match log.read(resume_after, &filter, limits).await {
-                            Ok(Read::Page(page)) => page,
-                            other => panic!("{other:?}"),
-                        }
-                    }
-                    Err(error) => panic!("{error}"),
-                };
+                let page = log.read(Since::default(), &filter, limits).await;
+                let page = page.unwrap_or_else(|error| panic!("{error}"));
                 page.records.iter().map(|record| record.new.data.to_string()).collect()
             }
             Self::Store(store) => {

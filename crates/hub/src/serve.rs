@@ -192,7 +192,7 @@ impl Trouble {
     }
 }
 
-fn url_of(address: SocketAddr) -> Url {
+pub(crate) fn url_of(address: SocketAddr) -> Url {
     let host = match address.ip() {
         ip if ip.is_unspecified() => "localhost".to_owned(),
         IpAddr::V4(ip) => ip.to_string(),

@@ -17,11 +17,13 @@ pub async fn open(config: &Config) -> Result<SharedLog, OpenError> {
     match &config.store {
         Store::Memory => {
             let log = MemoryLog::new(config.retention, rand::random());
-            Ok(Arc::new(log.with_key_window(config.key_window)))
+            let log = log.with_key_window(config.key_window);
+            Ok(Arc::new(log.with_topic_rules(config.topic_rules.clone())))
         }
         Store::Disk { dir, durability, new_epoch } => {
             let mut options = disk::Options::new(dir);
             options.retention = config.retention;
+            options.rules = config.topic_rules.clone();
             options.key_window = config.key_window;
             options.durability = *durability;
             options.new_epoch = *new_epoch;

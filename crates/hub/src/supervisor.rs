@@ -65,11 +65,11 @@ mod tests {
         }
         fn read<'a>(
             &'a self,
-            after: Offset,
+            since: Since,
             filter: &'a Filter,
             limits: ReadLimits,
-        ) -> BoxFuture<'a, Result<Read, ReadError>> {
-            self.inner.read(after, filter, limits)
+        ) -> BoxFuture<'a, Result<Page, ReadError>> {
+            self.inner.read(since, filter, limits)
         }
         fn tail(&self) -> Tail {
             self.inner.tail()

@@ -5,7 +5,10 @@ use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tidings_hub::disk::{DiskLog, Options};
-use tidings_server::log::{KeyWindow, Retention, SharedLog, contract::Subject};
+use tidings_server::log::{
+    SharedLog,
+    contract::{Setup, Subject},
+};
 
 /// Disk logs, each in a directory of its own.
 struct Disk {
@@ -18,17 +21,18 @@ impl Disk {
         Self { segment_bytes, dirs: Mutex::default() }
     }
 
-    fn open_in(&self, dir: PathBuf, retention: Retention, key_window: KeyWindow) -> SharedLog {
+    fn open_in(&self, dir: PathBuf, setup: Setup) -> SharedLog {
         let segment_bytes = self.segment_bytes;
-        let options = Options { retention, key_window, segment_bytes, ..Options::new(dir) };
+        let Setup { retention, rules, keys: key_window, .. } = setup;
+        let options = Options { retention, rules, key_window, segment_bytes, ..Options::new(dir) };
         Arc::new(DiskLog::open(options).expect("the log opens"))
     }
 }
 
 impl Subject for Disk {
-    fn open_with(&self, retention: Retention, keys: KeyWindow) -> SharedLog {
+    fn open_with(&self, setup: Setup) -> SharedLog {
         let dir = TempDir::new().expect("a directory");
-        let log = self.open_in(dir.path().to_owned(), retention, keys);
+        let log = self.open_in(dir.path().to_owned(), setup);
         self.dirs.lock().push((Arc::clone(&log), dir));
         log
     }
@@ -36,8 +40,7 @@ impl Subject for Disk {
     fn reopen_with(
         &self,
         log: SharedLog,
-        retention: Retention,
-        keys: KeyWindow,
+        setup: Setup,
     ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
         Box::pin(async move {
             log.close().await;
@@ -45,7 +48,7 @@ impl Subject for Disk {
             let mut dirs = self.dirs.lock();
             let (kept, dir) =
                 dirs.iter_mut().find(|(kept, _)| Arc::ptr_eq(kept, &log)).expect("a log of ours");
-            *kept = self.open_in(dir.path().to_owned(), retention, keys);
+            *kept = self.open_in(dir.path().to_owned(), setup);
             assert_eq!(kept.bounds().epoch, epoch, "a clean close keeps the epoch");
             Arc::clone(kept)
         })

@@ -9,8 +9,7 @@ use std::{
 use tempfile::TempDir;
 use tidings_hub::disk::{DiskLog, OpenError, Options};
 use tidings_server::{
-    cursor::Offset,
-    log::{AppendError, Log, Read, ReadLimits},
+    log::{AppendError, Log, ReadLimits, Since},
     matcher::Filter,
     record::NewRecord,
     topic::Topic,
@@ -49,8 +48,8 @@ fn record(n: usize) -> NewRecord {
 
 async fn count(log: &DiskLog) -> usize {
     let limits = ReadLimits { records_max: usize::MAX, bytes_max: usize::MAX };
-    let read = log.read(Offset::ZERO, &Filter::everything(), limits).await;
-    let Ok(Read::Page(page)) = read else { panic!("{read:?}") };
+    let read = log.read(Since::default(), &Filter::everything(), limits).await;
+    let page = read.expect("a page");
     page.records.len()
 }
 

@@ -9,8 +9,7 @@ use std::{
 use tempfile::TempDir;
 use tidings_hub::disk::{DiskLog, Durability, Options};
 use tidings_server::{
-    cursor::Offset,
-    log::{Batch, Log, Read, ReadLimits},
+    log::{Batch, Log, ReadLimits, Since},
     matcher::Filter,
     record::NewRecord,
     topic::Topic,
@@ -98,8 +97,8 @@ async fn killed_again_and_again(name: &str, durability: Durability) {
     }
     let log = DiskLog::open(options(dir.path(), durability)).expect("it opens");
     let limits = ReadLimits { records_max: usize::MAX, bytes_max: usize::MAX };
-    let read = log.read(Offset::ZERO, &Filter::everything(), limits).await;
-    let Ok(Read::Page(page)) = read else { panic!("{read:?}") };
+    let read = log.read(Since::default(), &Filter::everything(), limits).await;
+    let page = read.expect("a page");
     for (at, record) in page.records.iter().enumerate() {
         assert_eq!(record.offset.0, at as u64 + 1, "no holes");
     }

@@ -78,25 +78,45 @@ impl fmt::Display for Epoch {
 /// A place in an incarnation of a log, as one short string: the `id:` on the wire.
 ///
 /// The text is `#`, the epoch, `-`, the offset; to everybody else it is opaque.
-/// A cursor stands *after* the record of its offset.
+/// A cursor stands *after* the record of its offset. If its reader was told of a gap that reaches
+/// further than that, `-` and how far follow: whoever comes back with it is not told again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// The incarnation of the log.
     pub epoch: Epoch,
     /// The last record that is behind the cursor.
     pub offset: Offset,
+    // Zero, or after the offset.
+    told: Offset,
 }
 
 impl Cursor {
     /// The character that every cursor, and no publisher's id, starts with.
     pub const PREFIX: char = '#';
 
+    /// The place after the record at `offset`.
+    pub fn new(epoch: Epoch, offset: Offset) -> Self {
+        Self { epoch, offset, told: Offset::ZERO }
+    }
+
+    /// The same place for a reader that was told of gaps up to `told`.
+    #[must_use]
+    pub fn with_told(self, told: Offset) -> Self {
+        Self { told: if told > self.offset { told } else { Offset::ZERO }, ..self }
+    }
+
+    /// How far its reader was told of gaps after the place; zero if of none.
+    pub fn told(&self) -> Offset {
+        self.told
+    }
+
     /// Reads a cursor; `None` if `text` is not one that this version writes.
     pub fn parse(text: &str) -> Option<Self> {
-        let (epoch, offset) = text.strip_prefix(Self::PREFIX)?.split_once('-')?;
+        let (epoch, place) = text.strip_prefix(Self::PREFIX)?.split_once('-')?;
         let epoch = Epoch(u64::from_str_radix(epoch, 36).ok()?);
-        let offset = Offset(offset.parse().ok()?);
-        let cursor = Self { epoch, offset };
+        let (offset, told) = place.split_once('-').unwrap_or((place, "0"));
+        let cursor = Self::new(epoch, Offset(offset.parse().ok()?));
+        let cursor = cursor.with_told(Offset(told.parse().ok()?));
         // One spelling a cursor: what parses but is written otherwise is not ours.
         (cursor.to_string() == text).then_some(cursor)
     }
@@ -109,7 +129,11 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}-{}", self.epoch, self.offset)
+        write!(f, "#{}-{}", self.epoch, self.offset)?;
+        match self.told {
+            Offset::ZERO => Ok(()),
+            told => write!(f, "-{told}"),
+        }
     }
 }
 
@@ -120,18 +144,23 @@ mod tests {
     #[test]
     fn a_cursor_survives_its_text() {
         for (bits, offset) in [(0, 0), (35, 1), (36, 2), (Epoch::VALUES - 1, u64::MAX)] {
-            let cursor = Cursor { epoch: Epoch::from_bits(bits), offset: Offset(offset) };
+            let cursor = Cursor::new(Epoch::from_bits(bits), Offset(offset));
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+            let told = cursor.with_told(Offset(u64::MAX));
+            assert_eq!(Cursor::parse(&told.to_string()), Some(told));
+            assert_eq!(told != cursor, offset < u64::MAX);
         }
-        let cursor = Cursor { epoch: Epoch::from_bits(36), offset: Offset(7) };
+        let cursor = Cursor::new(Epoch::from_bits(36), Offset(7));
         assert_eq!(cursor.to_string(), "#10-7");
+        assert_eq!(cursor.with_told(Offset(9)).to_string(), "#10-7-9");
+        assert_eq!(cursor.with_told(Offset(7)), cursor);
     }
 
     #[test]
     fn other_texts_are_no_cursors() {
-        for text in
-            ["", "#", "10-7", "#10", "#10-", "#-7", "#10-07", "#010-7", "#10-+7", "#1O!-7", "#A-1"]
-        {
+        let texts = "# 10-7 #10 #10- #-7 #10-07 #010-7 #10-+7 #1O!-7 #A-1 #10-7- #10-7-0 #10-7-7 \
+                     #10-7-6 #10-7-08 #10-7-+8 #10-7-8-9 #10--8 #10-7-x #10-7-8-";
+        for text in texts.split(' ').chain([""]) {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tidings_proto::{encode, event::EventName};
 
 use crate::{
-    cursor::{Cursor, Epoch},
+    cursor::{Cursor, Epoch, Offset},
     record::Record,
 };
 
@@ -33,10 +33,21 @@ impl Format {
     /// A record's frame, which for a mark is nothing. The bytes are a pure function of the record
     /// and its log's epoch.
     pub fn record(self, out: &mut Vec<u8>, record: &Record, epoch: Epoch) {
+        self.record_told(out, record, epoch, Offset::ZERO);
+    }
+
+    /// A record's frame for a reader that was told of gaps up to `told`.
+    pub(crate) fn record_told(
+        self,
+        out: &mut Vec<u8>,
+        record: &Record,
+        epoch: Epoch,
+        told: Offset,
+    ) {
         if !record.new.kind.is_event() {
             return;
         }
-        let id = record.event_id(epoch);
+        let id = record.event_id(epoch, told);
         let new = &record.new;
         match self {
             Self::EventStream => {
@@ -141,7 +152,6 @@ const REQUESTED_BYTES_MAX: usize = 256;
 mod tests {
     use super::*;
     use crate::{
-        cursor::Offset,
         record::{NewRecord, PublisherId, Timestamp},
         topic::Topic,
     };

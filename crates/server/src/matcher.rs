@@ -80,6 +80,14 @@ impl Pattern {
     }
 }
 
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.0.source, &self.0.base) == (&other.0.source, &other.0.base)
+    }
+}
+
+impl Eq for Pattern {}
+
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pattern").field(&self.0.source).finish()
@@ -174,12 +182,22 @@ impl RegExp for RegexOnUse {
 }
 
 /// One topic, or a pattern of topics.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Matcher {
     /// This topic alone, byte for byte.
     Exact(Topic),
     /// All topics that the pattern matches.
     Pattern(Pattern),
+}
+
+impl Matcher {
+    /// Whether `topic` is the one, or of the pattern.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        match self {
+            Self::Exact(exact) => exact == topic,
+            Self::Pattern(pattern) => pattern.matches(topic),
+        }
+    }
 }
 
 /// What a subscriber is to get of a log: the topics it follows, less what it may not see.

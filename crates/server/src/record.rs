@@ -192,15 +192,16 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record's `id:` on the wire: the publisher's, or else its cursor in `epoch`. An ephemeral
-    /// event has none, so that its subscribers keep the id that they have.
-    pub fn event_id(&self, epoch: Epoch) -> Option<EventId> {
+    /// The record's `id:` on the wire: the publisher's, or else its cursor in `epoch`, for a
+    /// reader that was told of gaps up to `told`. An ephemeral event has none, so that its
+    /// subscribers keep the id that they have.
+    pub fn event_id(&self, epoch: Epoch, told: Offset) -> Option<EventId> {
         if !self.new.kind.is_kept() {
             return None;
         }
         Some(match &self.new.id {
             Some(id) => id.as_event_id().clone(),
-            None => Cursor { epoch, offset: self.offset }.to_event_id(),
+            None => Cursor::new(epoch, self.offset).with_told(told).to_event_id(),
         })
     }
 

@@ -25,8 +25,8 @@ use crate::{
     cursor::{Cursor, Epoch, Offset},
     fanout::SubscriberName,
     frame::{CURSOR, Format, GAP, requested},
-    log::{Bounds, Read, ReadError, ReadLimits},
-    record::{EARLIEST, PublisherId, SharedRecord},
+    log::{Bounds, Page, ReadError, ReadLimits, Since},
+    record::{EARLIEST, PublisherId, Record, SharedRecord},
 };
 
 /// How a subscription behaves.
@@ -187,8 +187,8 @@ pub enum Demand {
     /// Ask the log whether the topics have [ended](crate::log::Log::ended), then
     /// [`Subscription::handle_ended`].
     Ended,
-    /// Read the log after this offset, then [`Subscription::handle_read`].
-    Read(Offset, ReadLimits),
+    /// Read the log since then, then [`Subscription::handle_read`].
+    Read(Since, ReadLimits),
     /// Nothing to do before this moment, unless [`Subscription::handle_wake`] is called.
     Wait(Instant),
     /// The stream is over.
@@ -253,6 +253,12 @@ pub struct Subscription {
     heard: u64,
     /// The last place that the subscriber was told.
     told: Offset,
+    /// How far the subscriber was told of gaps. While that is ahead of its place, it reads the log,
+    /// for the ids that it gets say so, and the shared frames' do not.
+    gaps_told: Offset,
+    /// What the last read says of how it looked for them.
+    trims_seen: u64,
+    opening: Opening,
     opened: bool,
     requested: Option<String>,
     /// Records that match may be in the tail.
@@ -278,6 +284,17 @@ enum State {
     /// Looks in the tail, or waits there.
     Live,
     Closed,
+}
+
+/// What a stream opens with.
+#[derive(Debug, Clone, Copy)]
+enum Opening {
+    /// The place that was asked for, or the notice that something after it was trimmed.
+    Place,
+    /// The place from which there is something: what was trimmed was not asked for.
+    Earliest,
+    /// The notice that the place is not known. It speaks for all that was trimmed, too.
+    Gap(GapReason, Bounds),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -308,6 +325,9 @@ impl Subscription {
             start: None,
             heard,
             told: Offset::ZERO,
+            gaps_told: Offset::ZERO,
+            trims_seen: 0,
+            opening: Opening::Place,
             opened: false,
             requested: None,
             woken: true,
@@ -331,15 +351,20 @@ impl Subscription {
             }
             Start::Earliest => {
                 self.start_after(bounds.first.previous());
+                self.opening = Opening::Earliest;
                 return;
             }
             Start::After(id) => id,
         };
         let gap = match Cursor::parse(&id) {
             Some(cursor) if cursor.epoch != bounds.epoch => Some(GapReason::OtherEpoch),
-            Some(cursor) if cursor.offset > bounds.last => Some(GapReason::Ahead),
+            Some(cursor) if cursor.offset.max(cursor.told()) > bounds.last => {
+                Some(GapReason::Ahead)
+            }
             Some(cursor) => {
                 self.start_after(cursor.offset);
+                self.gaps_told = cursor.told();
+                self.go_on();
                 None
             }
             None => match PublisherId::new(id.as_str()) {
@@ -352,7 +377,19 @@ impl Subscription {
         };
         self.requested = Some(id);
         if let Some(reason) = gap {
-            self.tell_gap(reason, bounds.first.previous(), bounds);
+            self.lose(reason, bounds);
+        }
+    }
+
+    // The place is not known: the stream goes on from another.
+    fn lose(&mut self, reason: GapReason, bounds: Bounds) {
+        self.state = State::Live;
+        match self.config.on_gap {
+            OnGap::Oldest => {
+                self.after = bounds.first.previous();
+                self.opening = Opening::Gap(reason, bounds);
+            }
+            OnGap::Latest => self.tell_gap(reason, bounds.last, Offset::ZERO, bounds),
         }
     }
 
@@ -392,7 +429,8 @@ impl Subscription {
             }
             State::Reading if may_ask => {
                 self.asked = true;
-                Demand::Read(self.after, self.config.read_limits)
+                let Self { after, gaps_told: told, trims_seen, .. } = *self;
+                Demand::Read(Since { after, told, trims_seen }, self.config.read_limits)
             }
             State::Live if self.woken => {
                 Demand::Tail(TailPlace { after: self.after, heard: self.heard })
@@ -440,9 +478,7 @@ impl Subscription {
                 self.start_after(offset);
                 self.state = State::Live;
             }
-            Ok(None) => {
-                self.tell_gap(GapReason::UnknownId, bounds.first.previous(), bounds);
-            }
+            Ok(None) => self.lose(GapReason::UnknownId, bounds),
             Err(_) => self.read_at = Some(now + self.config.read_retry),
         }
     }
@@ -465,35 +501,47 @@ impl Subscription {
     }
 
     /// The answer to [`Demand::Read`].
-    pub fn handle_read(&mut self, read: Result<Read, ReadError>, bounds: Bounds, now: Instant) {
+    pub fn handle_read(&mut self, read: Result<Page, ReadError>, bounds: Bounds, now: Instant) {
         if !self.answered() {
             return;
         }
-        match read {
-            Err(_) => self.read_at = Some(now + self.config.read_retry),
-            Ok(Read::Trimmed { resume_after }) => {
-                self.tell_gap(GapReason::Trimmed, resume_after, bounds);
-            }
-            Ok(Read::Page(page)) => {
-                self.open();
-                let mut frames = Vec::new();
-                let is_event = |record: &&SharedRecord| record.new.kind.is_event();
-                for record in &page.records {
-                    self.config.format.record(&mut frames, record, self.epoch);
-                    self.ask_ended |= !is_event(&record);
+        let page = match read {
+            Ok(page) => page,
+            Err(_) => return self.read_at = Some(now + self.config.read_retry),
+        };
+        self.trims_seen = page.trims_seen;
+        if page.trimmed > self.after.max(self.gaps_told) {
+            // Up to the first record that is left there is nothing: the closer to it the stream
+            // goes on, the sooner its cursors need not say what was told.
+            let left = page.records.first().map_or(page.through, |first| first.offset.previous());
+            let resume_after = left.max(self.after);
+            match (self.opening, self.config.on_gap) {
+                (Opening::Place, OnGap::Latest) => {
+                    return self.tell_gap(GapReason::Trimmed, bounds.last, Offset::ZERO, bounds);
                 }
-                if !frames.is_empty() {
-                    self.out.push_back(frames.into());
+                (Opening::Place, OnGap::Oldest) => {
+                    self.tell_gap(GapReason::Trimmed, resume_after, page.trimmed, bounds);
                 }
-                let mut events = page.records.iter().filter(is_event);
-                self.delivered.events += events.clone().count() as u64;
-                self.after = self.after.max(page.through);
-                self.told = events.next_back().map_or(self.told, |record| record.offset);
-                // The tail says whether it reaches back to here.
-                self.state = State::Live;
-                self.woken = true;
+                // Nothing was said yet: what the stream opens with is said of this place.
+                _ => (self.after, self.gaps_told) = (resume_after, page.trimmed),
             }
         }
+        self.open();
+        let mut frames = Vec::new();
+        let is_event = |record: &&SharedRecord| record.new.kind.is_event();
+        for record in &page.records {
+            self.frame(&mut frames, record);
+        }
+        // The mark of an end may be among the records, or among those that were trimmed.
+        self.ask_ended = true;
+        if !frames.is_empty() {
+            self.out.push_back(frames.into());
+        }
+        let mut events = page.records.iter().filter(is_event);
+        self.delivered.events += events.clone().count() as u64;
+        self.after = self.after.max(page.through);
+        self.told = events.next_back().map_or(self.told, |record| record.offset);
+        self.go_on();
     }
 
     /// Sends `retry` at the moment `at`, and closes.
@@ -536,14 +584,36 @@ impl Subscription {
     }
 
     fn cursor(&self, offset: Offset) -> Cursor {
-        Cursor { epoch: self.epoch, offset }
+        Cursor::new(self.epoch, offset).with_told(self.gaps_told)
+    }
+
+    // The tail says whether it reaches back to here, if its frames may be sent.
+    fn go_on(&mut self) {
+        let is_told_ahead = self.after < self.gaps_told;
+        self.state = if is_told_ahead { State::Reading } else { State::Live };
+        self.woken = true;
+    }
+
+    fn frame(&self, frames: &mut Vec<u8>, record: &Record) {
+        let format = self.config.format;
+        format.record_told(frames, record, self.epoch, self.gaps_told);
+        // An id of the publisher's own does not say what was told.
+        if self.config.cursors && record.new.id.is_some() && record.offset < self.gaps_told {
+            let cursor = self.cursor(record.offset);
+            format.notice(frames, CURSOR, cursor, None, &json!({}));
+        }
     }
 
     // No cursor goes out before it is certain that there is no gap.
     fn open(&mut self) {
-        if std::mem::replace(&mut self.opened, true) {
+        if self.opened {
             return;
         }
+        if let Opening::Gap(reason, bounds) = self.opening {
+            return self.tell_gap(reason, self.after, self.gaps_told, bounds);
+        }
+        self.opened = true;
+        self.opening = Opening::Place;
         self.requested = None;
         let mut out = Vec::new();
         if self.config.cursors {
@@ -558,22 +628,21 @@ impl Subscription {
         self.push(out);
     }
 
-    // The notice's own id is the place from which the stream goes on: a subscriber that is cut
-    // off before the notice is whole is told again, and one that is cut off after it is not.
-    fn tell_gap(&mut self, reason: GapReason, oldest: Offset, bounds: Bounds) {
+    // The notice's own id is the place from which the stream goes on, and how far this tells of
+    // gaps: a subscriber that is cut off before the notice is whole is told again, and one that is
+    // cut off after it is not.
+    fn tell_gap(&mut self, reason: GapReason, resume_after: Offset, told: Offset, bounds: Bounds) {
         let missed = self.requested.take().unwrap_or_else(|| self.cursor(self.after).to_string());
         let placed = (reason == GapReason::Trimmed).then_some(self.after);
-        self.after = match self.config.on_gap {
-            OnGap::Oldest => oldest,
-            OnGap::Latest => bounds.last,
-        };
+        self.after = resume_after;
+        self.gaps_told = told;
         let oldest_event =
-            (bounds.first <= bounds.last).then(|| self.cursor(bounds.first).to_string());
+            (bounds.first <= bounds.last).then(|| Cursor::new(self.epoch, bounds.first));
         let resumes_after = self.cursor(self.after);
         let mut data = json!({
             "reason": reason.as_str(),
             "requested": requested(&missed),
-            "oldest": oldest_event,
+            "oldest": oldest_event.map(|cursor| cursor.to_string()),
             "resumes_after": resumes_after.to_string(),
         });
         self.tell_name(&mut data);
@@ -582,10 +651,10 @@ impl Subscription {
         self.config.format.notice(&mut out, GAP, resumes_after, retry, &data);
         self.push(out);
         self.opened = true;
+        self.opening = Opening::Place;
         self.told = self.after;
         self.delivered.gap = Some(Gap { reason, after: placed, resumes_after: self.after });
-        self.state = State::Live;
-        self.woken = true;
+        self.go_on();
     }
 
     // The first notice tells it, and only that.

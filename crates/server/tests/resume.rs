@@ -236,13 +236,13 @@ async fn read_with_one_cut(
 async fn a_gap_is_told_once_and_first_wherever_the_stream_is_cut() {
     let retention = Retention { records_max: 5, ..Retention::default() };
     let log = Arc::new(MemoryLog::new(retention, 1));
-    let place = |offset| Cursor { epoch: log.bounds().epoch, offset: Offset(offset) }.to_string();
+    let place = |offset| Cursor::new(log.bounds().epoch, Offset(offset)).to_string();
     for number in 1..=20 {
         log.append(NewRecord::new(topic(0), format!("{number}")).into()).await.unwrap();
     }
     // The shared tail begins here, so that all of this is read from the log.
     let fanout = Fanout::start(log.clone(), FanoutConfig::default());
-    let other_epoch = Cursor { epoch: Epoch::from_bits(77), offset: Offset(18) }.to_string();
+    let other_epoch = Cursor::new(Epoch::from_bits(77), Offset(18)).to_string();
     for (id, reason) in [
         (place(3), "trimmed"),
         (place(14), "trimmed"),

@@ -23,14 +23,14 @@ impl Log for Rotten {
     }
     fn read<'a>(
         &'a self,
-        after: Offset,
+        since: Since,
         filter: &'a Filter,
         limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Read, ReadError>> {
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
         if filter.matches_topic(&topic("rotten")) {
             return Box::pin(async { Err(ReadError::Store { cause: "damaged".into() }) });
         }
-        self.0.read(after, filter, limits)
+        self.0.read(since, filter, limits)
     }
     fn tail(&self) -> Tail {
         self.0.tail()

@@ -35,7 +35,7 @@ pub(super) async fn end(State(hub): State<Hub>, request: Request) -> Result<Resp
             let filter = Filter::new([Matcher::Exact(topic)]);
             if let Some(offset) = hub.log.ended(&filter) {
                 let epoch = hub.log.bounds().epoch;
-                return Ok(json(&json!({ "id": Cursor { epoch, offset }.to_string() })));
+                return Ok(json(&json!({ "id": Cursor::new(epoch, offset).to_string() })));
             }
         }
     }

@@ -184,7 +184,7 @@ pub(super) async fn append(
         error => error.into(),
     })?;
     let cursor = |taken: &Taken| {
-        taken.offset().map(|offset| Cursor { epoch: appended.epoch, offset }.to_string())
+        taken.offset().map(|offset| Cursor::new(appended.epoch, offset).to_string())
     };
     let records = given.into_iter().zip(&appended.records);
     Ok(records.map(|(id, taken)| id.or_else(|| cursor(taken))).collect())

@@ -134,7 +134,7 @@ impl Stream {
 }
 
 pub(super) fn cursor(offset: Offset, bounds: Bounds) -> String {
-    Cursor { epoch: bounds.epoch, offset }.to_string()
+    Cursor::new(bounds.epoch, offset).to_string()
 }
 
 pub(super) fn lag(offset: Offset, bounds: Bounds) -> u64 {

@@ -38,7 +38,7 @@ pub(super) async fn topics(State(hub): State<Hub>, uri: Uri) -> Result<Response,
             topic: summary.topic.as_str(),
             records: summary.records,
             subscribers: hub.fanout.topic_subscribers(&summary.topic),
-            last_id: Cursor { epoch, offset: summary.last }.to_string(),
+            last_id: Cursor::new(epoch, summary.last).to_string(),
             ended: summary.ended,
             events_per_second: summary.recent as f64 / TopicSummary::RECENT.as_secs_f64(),
         })

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
+use tidings_server::{log::TopicRules, matcher::PatternError};
+
 /// Why a configuration was refused. All are the operator's to mend.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -54,6 +56,23 @@ pub enum ConfigError {
         one: &'static str,
         /// The other.
         other: &'static str,
+    },
+    /// More rules for topics' history than are looked through for each new topic.
+    #[error(
+        "--history-of is given {count} times, and at most {} times may be",
+        TopicRules::COUNT_MAX
+    )]
+    TooManyRules {
+        /// How many there are.
+        count: usize,
+    },
+    /// A rule's pattern is none under the hub's URL.
+    #[error("--history-of {rule}: {cause}")]
+    RulePattern {
+        /// What the rule is for.
+        rule: String,
+        /// What is wrong with the pattern.
+        cause: PatternError,
     },
     /// An address that others can reach, and no keys.
     #[error(

@@ -10,19 +10,21 @@
 //! default. All three are read by the same parser: an option has one name and one rule.
 
 mod error;
+mod history_rule;
 mod options;
 mod source;
 mod value;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use tidings_server::log::{KeyWindow, MemoryLog, Retention};
+use tidings_server::log::{KeyWindow, MemoryLog, Retention, TopicRules};
 use url::Url;
 
-use crate::disk::Durability;
+use crate::{disk::Durability, serve::url_of};
 
 pub use self::{
     error::{ConfigError, Origin},
+    history_rule::{HistoryRule, HistoryRuleError},
     options::Options,
     value::{CorsOrigin, Listen, LogFormat, ValueError},
 };
@@ -36,6 +38,10 @@ pub struct Config {
     pub store: Store,
     /// How much history is kept. Default 1,000,000 events, 1 GiB (in memory 64 MiB), 7 days.
     pub retention: Retention,
+    /// How much of single topics is kept besides. Their patterns are resolved against
+    /// [`public_url`](Self::public_url), or else against the address as it is configured. Default
+    /// no rules.
+    pub topic_rules: TopicRules,
     /// How long idempotency keys are known, and how many. Default 100,000 keys, which take some
     /// 13 MiB, and 24 hours.
     pub key_window: KeyWindow,
@@ -165,6 +171,7 @@ impl Default for Config {
                 new_epoch: false,
             },
             retention: Retention::default(),
+            topic_rules: TopicRules::default(),
             key_window: KeyWindow::default(),
             heartbeat: Duration::from_secs(15),
             retry: Duration::from_secs(3),
@@ -226,9 +233,12 @@ impl TryFrom<Options> for Config {
         if !listen.ip().is_loopback() && !insecure_open {
             return Err(ConfigError::Exposed { listen });
         }
+        let base = options.public_url.clone().unwrap_or_else(|| url_of(listen));
+        let topic_rules = topic_rules(&options.history_of.unwrap_or_default(), &base)?;
         Ok(Self {
             listen,
             store,
+            topic_rules,
             retention: Retention {
                 records_max: options.history_events.unwrap_or(default.retention.records_max),
                 bytes_max: options.history_bytes.map_or(history_bytes_default, |n| n as u64),
@@ -273,6 +283,15 @@ impl TryFrom<Options> for Config {
             log_format: options.log_format.unwrap_or(default.log_format),
         })
     }
+}
+
+fn topic_rules(rules: &[HistoryRule], base: &Url) -> Result<TopicRules, ConfigError> {
+    let resolve = |rule: &HistoryRule| {
+        let wrong = |cause| ConfigError::RulePattern { rule: rule.to_string(), cause };
+        rule.resolve(base).map_err(wrong)
+    };
+    let resolved = rules.iter().map(resolve).collect::<Result<_, _>>()?;
+    TopicRules::new(resolved).ok_or(ConfigError::TooManyRules { count: rules.len() })
 }
 
 #[cfg(test)]

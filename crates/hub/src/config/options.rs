@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::value::{CorsOrigin, Listen, LogFormat, base_url, count, duration, size};
+use super::{
+    history_rule::HistoryRule,
+    value::{CorsOrigin, Listen, LogFormat, base_url, count, duration, size},
+};
 use crate::disk::Durability;
 
 const MS: Duration = Duration::from_millis(1);
@@ -83,6 +86,15 @@ options! {
     /// are in memory (--tail-bytes) [default: 7d].
     #[arg(long, value_name = "DURATION", value_parser = duration(SECOND..=CENTURY))]
     history_age: Duration,
+
+    /// Keep less of one topic, or of each topic that a URL Pattern matches: 'topic=NAME LIMITS' or
+    /// 'pattern=PATTERN LIMITS', where the limits are one or more of events=COUNT, bytes=SIZE and
+    /// age=DURATION. With events=1 the last event of each topic is kept, and no other. The first
+    /// rule that is for a topic holds for it, for each topic by itself, and the limits of the whole
+    /// history hold besides. Give it once for each rule, up to 100; in the environment, write one a
+    /// line [default: none].
+    #[arg(long, value_name = "RULE", value_delimiter = '\n')]
+    history_of: Vec<HistoryRule>,
 
     /// Know at most this many idempotency keys. A publish that is sent again with a key that is
     /// known is not published again. A key takes about 130 bytes of memory [default: 100000].

@@ -44,7 +44,8 @@ pub(super) fn environment(
             value: value.to_string_lossy().into_owned(),
             rule: "the value must be UTF-8".into(),
         })?;
-        pairs.push((option, value));
+        // A value of several lines often ends in an empty one.
+        pairs.push((option, value.trim_end_matches('\n').to_owned()));
     }
     // The environment has no order of its own; errors should.
     pairs.sort();

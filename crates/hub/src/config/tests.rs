@@ -140,6 +140,37 @@ fn bad_values_name_the_option_its_origin_and_the_rule() {
 }
 
 #[test]
+fn rules_for_topics_may_be_given_several_times_everywhere() {
+    let rules = ["pattern=sensors/* events=1000 bytes=10MiB age=1h", "topic=my room events=1"];
+    let flagged =
+        Config::load(flags(&["--history-of", rules[0], "--history-of", rules[1]]), []).unwrap();
+    let lines = format!("{}\n{}\n", rules[0], rules[1]);
+    let set = Config::load(Options::default(), variables(&[("TIDINGS_HISTORY_OF", &lines)]));
+    let filed = load_file(&format!("history_of = {rules:?}")).unwrap();
+    assert_ne!(flagged, Config::default());
+    assert_eq!((&set.unwrap(), &filed), (&flagged, &flagged));
+    let one = Config::load(flags(&["--history-of", rules[0]]), []).unwrap();
+    assert_ne!(one, flagged);
+
+    let error = load_file("history_of = ['topic=a events=1', 'topic=b age=5']").unwrap_err();
+    assert_eq!(
+        error.to_string().replace(&file_name(&error), "FILE"),
+        "history_of = \"topic=b age=5\" in the configuration file FILE: age=5: a duration is a \
+         number with a unit, such as 500ms, 15s, 5m, 12h or 7d"
+    );
+    let many = vec!["topic=a events=1"; 101].join("\n");
+    let error = Config::load(flags(&["--history-of", &many]), []).unwrap_err();
+    assert!(matches!(error, ConfigError::TooManyRules { count: 101 }), "{error}");
+}
+
+fn file_name(error: &ConfigError) -> String {
+    match error {
+        ConfigError::Value { origin: Origin::File(path), .. } => path.display().to_string(),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
 fn an_address_that_others_can_reach_must_be_wanted() {
     let error = Config::load(flags(&["--listen", "0.0.0.0:80"]), []).unwrap_err();
     assert!(error.to_string().contains("--insecure-open"), "{error}");

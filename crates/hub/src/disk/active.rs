@@ -1,11 +1,16 @@
 //! The active segment: where frames are written, and what happens when that fails.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, mpsc},
+};
 
 use tidings_server::cursor::Offset;
 
 use super::{
-    Kept, Location, Shared, frame,
+    Kept, Location, Shared,
+    compaction::{Compacted, Plan},
+    frame,
     helper::{Helper, Spare, Task},
     manifest::{End, Left, Manifest},
     options::Durability,
@@ -33,6 +38,10 @@ pub(super) struct Active {
     // The next segment, made ready by the helper.
     spare: Spare,
     helper: Helper,
+    // What becomes of segments that are being compacted.
+    compacting: Option<mpsc::Receiver<io::Result<Compacted>>>,
+    // After one that failed: not before this segment.
+    compact_from: u32,
     _lock: Lock,
 }
 
@@ -64,9 +73,11 @@ impl Active {
         let storage = &*shared.storage;
         let bytes = FIRST_SEGMENT_BYTES.min(shared.options.segment_bytes);
         let last = shared.state.read().segments.back().map(|kept| Arc::clone(&kept.segment));
+        let mut live_bytes = 0;
         let (segment, at, end_bytes) = match last {
-            Some(last) if end.bytes < bytes / 2 => {
-                shared.state.write().segments.pop_back();
+            Some(last) if end.bytes < bytes / 2 && !last.is_compacted => {
+                let kept = shared.state.write().segments.pop_back();
+                live_bytes = kept.map_or(0, |kept| kept.live_bytes);
                 (last.refill(end.bytes, bytes)?, end.bytes, bytes)
             }
             last => {
@@ -78,9 +89,22 @@ impl Active {
         manifest.left = Left::Open { end, bytes: end_bytes, prepared: segment.number };
         manifest.write(storage)?;
         let segment = Arc::new(segment);
-        shared.state.write().segments.push_back(Kept::new(&segment, end.last));
+        let kept = Kept { live_bytes, ..Kept::new(&segment, end.last) };
+        shared.state.write().segments.push_back(kept);
         let spare = prepare_next(&mut helper, &manifest, &shared, &segment);
-        Ok(Self { shared, segment, at, end, chain, manifest, spare, helper, _lock: lock })
+        Ok(Self {
+            shared,
+            segment,
+            at,
+            end,
+            chain,
+            manifest,
+            spare,
+            helper,
+            compacting: None,
+            compact_from: 0,
+            _lock: lock,
+        })
     }
 
     /// The last acknowledged offset.
@@ -108,6 +132,10 @@ impl Active {
         self.spare.used(self.at, self.segment.zeroed_bytes);
         self.chain = checksum;
         let last = Offset(group.first.0 + u64::from(group.records)).previous();
+        if self.end.segment != self.segment.number {
+            // Those before this one are done with.
+            self.shared.state.write().may_compact = true;
+        }
         self.end = End { segment: self.segment.number, bytes: self.at, last };
         Ok(place)
     }
@@ -228,6 +256,41 @@ impl Active {
         drop(state);
         let trims = Trims { segment, ..trims };
         self.helper.start(Task::Remove { trims, numbers });
+    }
+
+    /// Compacts segments of which most is trimmed, a few neighbours at a time.
+    pub(super) fn compact(&mut self) {
+        // Also what is begun here, if it is done in turn.
+        for _ in 0..2 {
+            if let Some(compacting) = &self.compacting {
+                match compacting.try_recv() {
+                    Err(mpsc::TryRecvError::Empty) => return,
+                    Err(mpsc::TryRecvError::Disconnected) => {}
+                    Ok(Ok(compacted)) => self.shared.state.write().take_compacted(compacted),
+                    Ok(Err(error)) => {
+                        let dir = self.shared.options.dir.display();
+                        tracing::warn!(
+                            "{dir}: cannot compact old segments: {error}; trying again with the \
+                             next"
+                        );
+                        self.compact_from = self.segment.number + 1;
+                    }
+                }
+                self.compacting = None;
+            }
+            if self.segment.number < self.compact_from || !self.shared.state.read().may_compact {
+                return;
+            }
+            let bytes_max = self.shared.options.segment_bytes / 2;
+            let plan = Plan::choose(&self.shared.state.read(), self.end.segment, bytes_max);
+            let Some(plan) = plan else {
+                self.shared.state.write().may_compact = false;
+                return;
+            };
+            let (answer, answered) = mpsc::sync_channel(1);
+            self.helper.start(Task::Compact { plan, answer });
+            self.compacting = Some(answered);
+        }
     }
 
     /// Closes the log; after an error the next start finds it as after a crash.

@@ -7,7 +7,14 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{manifest::Manifest, pace::Pace, segment::Segment, storage::Storage, trims::Trims};
+use super::{
+    compaction::{Compacted, Plan},
+    manifest::Manifest,
+    pace::Pace,
+    segment::Segment,
+    storage::Storage,
+    trims::Trims,
+};
 
 // A segment brings three tasks at most, and the one after the next waits for the first of them:
 // the writer never gets so far ahead.
@@ -43,6 +50,8 @@ pub(super) enum Task {
     },
     /// Remove segments whose records are all trimmed, once that is remembered.
     Remove { trims: Trims, numbers: Vec<u32> },
+    /// Compact segments that are mostly trimmed.
+    Compact { plan: Plan, answer: mpsc::SyncSender<io::Result<Compacted>> },
     /// Sync a segment that is full.
     Sync(Arc<Segment>),
 }
@@ -156,6 +165,8 @@ impl Worker {
                 // If nobody waits any more, the next start removes the segment.
                 let _ = answer.send(prepared);
             }
+            // If nobody waits any more, the next start finds it.
+            Task::Compact { plan, answer } => drop(answer.send(plan.run(&*self.storage))),
             Task::Sync(segment) => self.synced &= segment.file.sync().is_ok(),
             Task::Remove { trims, numbers } => {
                 self.to_remove.extend(numbers);

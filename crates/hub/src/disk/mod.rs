@@ -6,7 +6,7 @@
 //!                       ▲      index ◄── feed ◄── answer ◄──────────────┘
 //!                       │        │
 //!    helper (thread) ───┘        └─► read: choose under a lock, then pread
-//!    prepares the next segment, removes those that are trimmed
+//!    prepares the next segment, removes those that are trimmed, compacts those that mostly are
 //! ```
 //!
 //! # The directory
@@ -36,6 +36,10 @@
 //!            [id: bytes u16 │ text] │ [retry: s u64 │ ns u32] │
 //!            [idempotency key: digest 16 bytes │ fingerprint 16 bytes] │ data
 //!
+//!  compacted the segment's header, its bytes as prepared │ magic F7 "Tc" FE │ checksum u32 of all
+//!            that follows │ first number that it stands for u32 │ chain u32 │ next chain u32 │
+//!            records u32 │ first offset u64 │ next offset u64 │ bytes of records u32 │ 0 u32 │
+//!            records…
 //!  trims     magic F7 "tidtri3" │ first offset u64 │ first segment u64 │ floor u64 │
 //!            topics: (trimmed u64 │ remembered u64 │ ended u64 │ bytes u16 │ text)… │ checksum u32
 //! ```
@@ -49,10 +53,27 @@
 //! | --- | --- |
 //! | 1 | the beginning |
 //! | 2 | records may have idempotency keys |
-//! | 3 | records may be marks: the end of a topic, or its opening |
+//! | 3 | records may be marks: the end of a topic, or its opening; segments may be compacted |
 //!
 //! The keys that the log knows are rebuilt from the records by a start. A record that retention
-//! has trimmed lies there until its segment is removed, and its key counts until then.
+//! has trimmed lies there until its segment is removed or compacted, and its key counts until then.
+//!
+//! # Compaction
+//!
+//! Segments go from the front, once all their records are trimmed. Where topics are trimmed by
+//! rules of their own, one old record would keep all that came after it. So the helper copies what
+//! is left of neighbours that are together less than half live into one *compacted* segment: it
+//! has the number of the last of them and stands for all, and it says which chain leads in and
+//! out. Before anything is left out the trims are written, so that a start does not list again for
+//! a topic what that had trimmed. The copy gets its name at once, in place of the last source; a
+//! start that finds sources beside it removes them. What was trimmed by then and lies in no
+//! snapshot may be found again after a crash, and is trimmed again.
+//!
+//! With that, the segments before the one that is written take at most twice the bytes of the
+//! records that are kept, and 72 bytes a file; while the helper works, its copy besides. No two
+//! neighbours are together mostly trimmed, unless they hold half a segment of what is kept, so
+//! that there are few files. A segment that cannot be read is not compacted, and is tried again
+//! with the next one.
 //!
 //! # What a start finds
 //!
@@ -84,6 +105,8 @@
 //! superseded for good.
 
 mod active;
+mod compacted;
+mod compaction;
 mod frame;
 mod helper;
 mod manifest;
@@ -117,8 +140,8 @@ use parking_lot::RwLock;
 use tidings_server::{
     cursor::{Epoch, Offset},
     log::{
-        AppendError, Appended, Batch, Bounds, Feed, Index, Log, LogState, Page, Read, ReadError,
-        ReadLimits, Selection, Tail, TopicSummary,
+        AppendError, Appended, Batch, Bounds, Feed, Index, Log, LogState, Look, Page, ReadError,
+        ReadLimits, Selection, Since, Tail, TopicSummary,
     },
     matcher::Filter,
     record::{PublisherId, SharedRecord},
@@ -129,7 +152,7 @@ use self::{
     active::Active,
     helper::Helper,
     queue::Queue,
-    read::{fetch, spans},
+    read::{Span, fetch, spans},
     recover::{Recovered, recover},
     segment::Segment,
     storage::{Disk, Storage},
@@ -174,6 +197,8 @@ struct State {
     index: Index<Location>,
     // In order of their numbers; the last one is written.
     segments: VecDeque<Kept>,
+    // Whether there may be segments to compact.
+    may_compact: bool,
 }
 
 /// Where a record lies.
@@ -188,6 +213,9 @@ struct Location {
 struct Kept {
     segment: Arc<Segment>,
     last: Offset,
+    // Of its records that are kept, and of the file.
+    live_bytes: u64,
+    file_bytes: u64,
 }
 
 impl DiskLog {
@@ -226,7 +254,11 @@ impl DiskLog {
         let helper = Helper::new(Arc::clone(&storage), helper_beside).map_err(io)?;
         let shared = Arc::new(Shared {
             queue: Queue::new(options.queue_records_max, options.queue_bytes_max),
-            state: RwLock::new(State { index: scan.index, segments: scan.kept.into() }),
+            state: RwLock::new(State {
+                index: scan.index,
+                segments: scan.kept.into(),
+                may_compact: true,
+            }),
             feed: Feed::new(options.feed_bytes_max),
             epoch: manifest.epoch,
             options: options.clone(),
@@ -269,20 +301,18 @@ impl Log for DiskLog {
 
     fn read<'a>(
         &'a self,
-        after: Offset,
+        since: Since,
         filter: &'a Filter,
         limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Read, ReadError>> {
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
         Box::pin(async move {
             self.shared.trim();
-            let (spans, through) = {
-                let state = self.shared.state.read();
-                match state.index.select(after, filter, limits.records_max, limits.bytes_max) {
-                    Selection::Trimmed { resume_after } => {
-                        return Ok(Read::Trimmed { resume_after });
-                    }
-                    Selection::Hits { hits, through } => (spans(&state, &hits), through),
+            let mut look = Look::new(since);
+            let (selection, spans) = loop {
+                if let Some(selected) = self.shared.state.read().select(&mut look, filter, limits) {
+                    break selected;
                 }
+                tokio::task::yield_now().await;
             };
             let mut records = Vec::new();
             if !spans.is_empty() {
@@ -290,7 +320,7 @@ impl Log for DiskLog {
                 let seen = fetched.into_iter().filter(|record| filter.sees(record));
                 records.extend(seen.map(Arc::new));
             }
-            Ok(Read::Page(Page { records, through }))
+            Ok(Page::of(&selection, records))
         })
     }
 
@@ -378,12 +408,32 @@ impl Shared {
     fn trim(&self) {
         let now = self.storage.now();
         let retention = &self.options.retention;
-        while self.state.read().index.overflow(retention, now) > 0 {
-            let mut state = self.state.write();
+        while self.state.read().index.is_over(retention, now) {
+            let State { index, segments, may_compact } = &mut *self.state.write();
             // Somebody else may have trimmed meanwhile.
-            let count = state.index.overflow(retention, now);
-            state.index.trim(count.min(Self::TRIM_RECORDS_MAX));
+            index.trim(retention, now, Self::TRIM_RECORDS_MAX, |dropped| {
+                let number = dropped.location.segment;
+                let at = segments.binary_search_by_key(&number, |kept| kept.segment.number);
+                if let Some(kept) = at.ok().and_then(|at| segments.get_mut(at)) {
+                    kept.live_bytes -= u64::from(dropped.bytes);
+                    *may_compact |= kept.is_wasteful();
+                }
+            });
         }
+    }
+}
+
+impl State {
+    fn select(
+        &self,
+        look: &mut Look,
+        filter: &Filter,
+        limits: ReadLimits,
+    ) -> Option<(Selection<Location>, Vec<Span>)> {
+        let ReadLimits { records_max, bytes_max } = limits;
+        let selection = self.index.select(look, filter, records_max, bytes_max)?;
+        let spans = spans(self, &selection.hits);
+        Some((selection, spans))
     }
 }
 
@@ -396,6 +446,7 @@ impl State {
 
 impl Kept {
     fn new(segment: &Arc<Segment>, last: Offset) -> Self {
-        Self { segment: Arc::clone(segment), last }
+        let file_bytes = segment.zeroed_bytes;
+        Self { segment: Arc::clone(segment), last, live_bytes: 0, file_bytes }
     }
 }

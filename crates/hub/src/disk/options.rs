@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use tidings_server::log::{KeyWindow, Retention};
+use tidings_server::log::{KeyWindow, Retention, TopicRules};
 
 /// How a disk log is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// How much history is kept. Default: [`Retention::default`].
     pub retention: Retention,
+    /// How much of single topics is kept besides. Default: no rules.
+    pub rules: TopicRules,
     /// How long idempotency keys are known, and how many. Default: [`KeyWindow::default`].
     ///
     /// A key is stored with its event, in 32 bytes: a restart finds those of the events that are
@@ -21,7 +23,8 @@ pub struct Options {
     /// Bytes of a segment file. Default 64 MiB, at least 4 KiB, at most 2 GiB.
     ///
     /// History is removed from the disk a segment at a time, and one more is kept ready, so the
-    /// directory takes up to two segments more than the history. After a start the first segment
+    /// directory takes up to two segments more than the history; with rules for topics, where
+    /// single records are trimmed, up to twice the history and three segments. After a start the first segment
     /// has 4 MiB, and each one after it twice as much, up to this.
     pub segment_bytes: u64,
     /// Records that wait to be written at most; more are refused as overload. Default 65,536.
@@ -47,6 +50,7 @@ impl Options {
         Self {
             dir: dir.into(),
             retention: Retention::default(),
+            rules: TopicRules::default(),
             key_window: KeyWindow::default(),
             durability: Durability::Fsync,
             segment_bytes: 64 << 20,

@@ -12,6 +12,8 @@ use super::{Location, State, record, segment::Segment};
 
 // Reading over a gap of this size costs less than another system call.
 const GAP_BYTES: u64 = 4 << 10;
+// One read takes this much at most, or a single record.
+const SPAN_BYTES_MAX: u64 = 4 << 20;
 
 /// Records that lie close together, to be read at once.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(super) fn spans(state: &State, hits: &[Hit<Location>]) -> Vec<Span> {
         let from = u64::from(hit.location.at);
         let to = from + u64::from(hit.bytes);
         if let Some(span) = spans.last_mut()
+            && to <= span.from + SPAN_BYTES_MAX
             && span.segment.number == hit.location.segment
             && from <= span.to + GAP_BYTES
         {
@@ -45,6 +48,25 @@ pub(super) fn spans(state: &State, hits: &[Hit<Location>]) -> Vec<Span> {
 /// Reads and checks the records of `spans`.
 pub(super) fn fetch(spans: &[Span]) -> Result<Vec<Record>, ReadError> {
     let mut records = Vec::with_capacity(spans.iter().map(|span| span.hits.len()).sum());
+    visit(spans, |_, _, record| {
+        records.push(record);
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+/// Reads and checks the records of `spans`, and hands on the bytes of each.
+pub(super) fn fetch_bytes(
+    spans: &[Span],
+    mut take: impl FnMut(&Hit<Location>, &[u8]) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    visit(spans, |hit, bytes, _| take(hit, bytes))
+}
+
+fn visit(
+    spans: &[Span],
+    mut take: impl FnMut(&Hit<Location>, &[u8], Record) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
     let mut buffer = Vec::new();
     for span in spans {
         buffer.resize((span.to - span.from) as usize, 0);
@@ -54,10 +76,11 @@ pub(super) fn fetch(spans: &[Span]) -> Result<Vec<Record>, ReadError> {
         for hit in &span.hits {
             let from = (u64::from(hit.location.at) - span.from) as usize;
             let bytes = buffer[..read].get(from..from + hit.bytes as usize).unwrap_or_default();
-            records.push(decode(bytes, hit.offset, span.segment.number)?);
+            let record = decode(bytes, hit.offset, span.segment.number)?;
+            take(hit, bytes, record)?;
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 fn decode(bytes: &[u8], offset: Offset, segment: u32) -> Result<Record, ReadError> {
@@ -81,6 +104,6 @@ pub(super) async fn blocking<T: Send + 'static>(
     task.await.unwrap_or_else(|error| Err(store_error(error.to_string())))
 }
 
-fn store_error(cause: String) -> ReadError {
+pub(super) fn store_error(cause: String) -> ReadError {
     ReadError::Store { cause: cause.into() }
 }

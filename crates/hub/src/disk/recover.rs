@@ -43,19 +43,26 @@ pub(super) fn recover(
     let mut numbers: Vec<_> = names.iter().filter_map(|name| Segment::number_of(name)).collect();
     numbers.sort_unstable();
     let before = previous(storage, !numbers.is_empty())?;
-    let segments = numbers
+    let mut segments = numbers
         .iter()
         .map(|&number| Found::open(storage, number))
         .collect::<io::Result<Result<Vec<_>, u32>>>()
         .map_err(io("read"))?
         .map_err(|found| newer(storage, found))?;
 
+    // A crash may leave them beside the compacted segment that stands for them.
+    let covered: Vec<u32> = segments.iter().flat_map(|found| found.stands_for()).collect();
+    let is_covered =
+        |found: &Found| covered.iter().filter(|&&number| number == found.number).count() > 1;
+    let (superseded, kept): (Vec<_>, Vec<_>) = segments.drain(..).partition(is_covered);
+    let segments = kept;
+
     let trims = Trims::read(storage).map_err(io("read"))?;
     let trims_lost = trims.is_none() && names.iter().any(|name| name == trims::NAME);
     let left = before.as_ref().map_or(Left::Closed(End::default()), |before| before.left);
     let group_bytes_max = writer::frame_bytes_max(options);
-    let mut scan = Scan::run(&segments, trims, &left, group_bytes_max, options.key_window)
-        .map_err(io("read"))?;
+    let mut scan =
+        Scan::run(&segments, trims, &left, group_bytes_max, options).map_err(io("read"))?;
     if trims_lost {
         scan.damage.get_or_insert("the memory of what was trimmed is damaged".to_owned());
     }
@@ -75,6 +82,9 @@ pub(super) fn recover(
     // Before anything is mended: after a crash in between, the damage that called for the new
     // epoch may no longer be there to see.
     manifest.write(storage).map_err(io("write the manifest of"))?;
+    for found in superseded {
+        storage.remove(&Segment::name(found.number)).map_err(io("mend"))?;
+    }
     let aside = mend(storage, &scan, damaged, &segments, &names).map_err(io("mend"))?;
     report(storage, &scan, epoch, why, &aside);
     Ok(Recovered { lock, manifest, scan })

@@ -1,18 +1,20 @@
 //! The scan: reads the frames of the segments, rebuilds the index, and finds where the log
 //! ends. It changes nothing.
 
-use std::{io, sync::Arc};
+use std::{io, ops::RangeInclusive, sync::Arc};
 
 use tidings_server::{
     cursor::Offset,
-    log::{Index, KeyWindow, Keys, Place},
+    log::{Index, Keys, Place},
     record::Timestamp,
 };
 
 use super::{
     Kept, Location,
+    compacted::{Head, RECORDS_AT},
     frame::{self, Header},
     manifest::{End, Left},
+    options::Options,
     record::{RecordError, Stored},
     segment::{self, Segment},
     storage::{File, Storage},
@@ -31,6 +33,8 @@ pub(super) struct Found {
     prepared_bytes: Option<u64>,
     // The first frame, if it is whole; without it no frame of the segment counts.
     first: Option<Header>,
+    // If it is compacted.
+    compacted: Option<Head>,
 }
 
 impl Found {
@@ -38,16 +42,26 @@ impl Found {
     pub(super) fn open(storage: &dyn Storage, number: u32) -> io::Result<Result<Self, u32>> {
         let file = storage.open(&Segment::name(number))?;
         let bytes = file.len()?;
-        let mut found = Self { number, file, bytes, prepared_bytes: None, first: None };
+        let mut found =
+            Self { number, file, bytes, prepared_bytes: None, first: None, compacted: None };
         match Segment::read_header(&*found.file, number)? {
             Err(format) => return Ok(Err(format)),
             Ok(Some(prepared_bytes)) => {
                 found.prepared_bytes = Some(prepared_bytes);
-                found.first = found.window().frame(segment::HEADER_BYTES as u64)?;
+                found.compacted = Head::read(&*found.file, bytes)?;
+                found.first = match &found.compacted {
+                    Some(head) => Some(head.as_frame()),
+                    None => found.window().frame(segment::HEADER_BYTES as u64)?,
+                };
             }
             Ok(None) => {}
         }
         Ok(Ok(found))
+    }
+
+    /// The segments that it stands for.
+    pub(super) fn stands_for(&self) -> RangeInclusive<u32> {
+        self.compacted.map_or(self.number, |head| head.from)..=self.number
     }
 
     /// Whether anything but zeros stands from `from` on.
@@ -86,25 +100,27 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Scans `segments`, which are in order, of a log that remembers `trims`, was left as `left`
-    /// says, wrote groups of up to `group_bytes_max`, and is to know keys for `key_window`.
+    /// says, wrote groups of up to `group_bytes_max`, and is now opened with `options`.
     pub(super) fn run(
         segments: &[Found],
         trims: Option<Trims>,
         left: &Left,
         group_bytes_max: u64,
-        key_window: KeyWindow,
+        options: &Options,
     ) -> io::Result<Self> {
         let mark = left.mark();
         let first_segment = trims.as_ref().map_or(1, |trims| trims.segment);
         let trimmed_to = trims.as_ref().map_or(Offset(1), |trims| trims.first);
         let last = trimmed_to.previous().max(left.end().last);
-        let mut index = Index::new(trimmed_to.previous());
+        let mut index = Index::new(trimmed_to.previous()).with_rules(options.rules.clone());
+        let mut furthest = Offset::ZERO;
         if let Some(trims) = trims {
+            furthest = trims.furthest();
             index.restore_trims(trims.floor, trims.topics);
         }
         let mut scan = Self {
             index,
-            keys: Keys::new(key_window),
+            keys: Keys::new(options.key_window),
             kept: Vec::new(),
             end: End::default(),
             chain: 0,
@@ -141,6 +157,9 @@ impl Scan {
         if used.is_empty() {
             scan.index.advance(last);
         }
+        // The end of the log may be lost, and the memory of trims there not: the next records must
+        // not pass for those.
+        scan.index.advance(furthest);
         // Damage may have taken the records that were kept, and left older ones that were
         // already trimmed: the log goes on after the newest it knows of.
         scan.end.last = scan.index.last();
@@ -163,14 +182,22 @@ impl Scan {
         let mut at = segment::HEADER_BYTES as u64;
         let (mut chain, mut expected) = (first.chain, first.first);
         let mut sealed = false;
+        let mut live_bytes = 0;
+        if let Some(head) = found.compacted {
+            let bytes = window.bytes(RECORDS_AT, head.body_bytes as usize)?;
+            live_bytes = self.records(bytes, &first, found.number, RECORDS_AT, trimmed_to)?;
+            (at, chain, expected) = (found.bytes, head.next_chain, head.next);
+            sealed = next.is_some_and(|next| next.follows(chain, expected));
+        }
         while !sealed
+            && found.compacted.is_none()
             && mark.is_none_or(|mark| (mark.segment, mark.bytes) != (found.number, at))
             && let Some(header) = window.frame(at)?
             && header.follows(chain, expected)
         {
             let body = at + frame::HEADER_BYTES as u64;
             let bytes = window.bytes(body, header.body_bytes as usize)?;
-            self.records(bytes, &header, found.number, body, trimmed_to)?;
+            live_bytes += self.records(bytes, &header, found.number, body, trimmed_to)?;
             at += header.frame_bytes();
             (chain, expected) = (header.checksum, header.next());
             sealed = next.is_some_and(|next| next.follows(chain, expected));
@@ -180,8 +207,9 @@ impl Scan {
         self.end = End { segment: found.number, bytes: at, last };
         let zeroed_bytes = at;
         let file = Arc::clone(&found.file);
-        let segment = Arc::new(Segment { number: found.number, file, zeroed_bytes });
-        self.kept.push(Kept { segment, last });
+        let (number, is_compacted) = (found.number, found.compacted.is_some());
+        let segment = Arc::new(Segment { number, file, zeroed_bytes, is_compacted });
+        self.kept.push(Kept { segment, last, live_bytes, file_bytes: found.bytes });
         self.index.advance(last);
         Ok(sealed)
     }
@@ -193,7 +221,8 @@ impl Scan {
         segment: u32,
         at: u64,
         trimmed_to: Offset,
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
+        let mut live_bytes = 0;
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         let mut rest = body;
         for _ in 0..header.records {
@@ -221,11 +250,13 @@ impl Scan {
                 location: Location { segment, at: at as u32 },
             };
             let topics = stored.topics.iter().copied();
-            self.index
+            let is_kept = self
+                .index
                 .push_stored(place, stored.kind, topics, stored.id, !stored.id_reused)
                 .map_err(|error| invalid(error.to_string()))?;
+            live_bytes += if is_kept { u64::from(stored.bytes) } else { 0 };
         }
-        Ok(())
+        Ok(live_bytes)
     }
 
     // The end is proved if it is where the log was closed, or if nothing stands behind it but a
@@ -251,9 +282,10 @@ impl Scan {
         let next =
             Next { chain: self.chain, first: self.index.last().next(), bytes_max: group_bytes_max };
         for found in segments.iter().filter(|found| found.number >= end.segment) {
-            let prepared = found
-                .prepared_bytes
-                .map(|prepared| if found.number == known.segment { *bytes } else { prepared });
+            let prepared = found.prepared_bytes.map(|prepared| {
+                let was_open = found.number == known.segment && found.compacted.is_none();
+                if was_open { *bytes } else { prepared }
+            });
             match prepared {
                 None => self.damage(format!("the header of {} is damaged", found.name())),
                 Some(prepared) if found.bytes < prepared => self.damage(format!(
@@ -285,7 +317,7 @@ impl Scan {
 
 // Which of the segments `first` to `last` are not there, in words.
 fn missing(segments: &[Found], first: u32, last: u32) -> Option<String> {
-    let there = |number: &u32| segments.binary_search_by_key(number, |found| found.number).is_ok();
+    let there = |number: &u32| segments.iter().any(|found| found.stands_for().contains(number));
     let mut missing = (first..=last).filter(|number| !there(number));
     let number = missing.next()?;
     Some(match missing.count() {

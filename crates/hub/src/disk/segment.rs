@@ -31,12 +31,19 @@ pub(super) struct Segment {
     pub(super) file: Arc<dyn File>,
     /// How many bytes are zeroed: up to there a commit changes no metadata.
     pub(super) zeroed_bytes: u64,
+    /// Whether it is compacted, and has no frames.
+    pub(super) is_compacted: bool,
 }
 
 impl Segment {
     /// The file name of the segment `number`.
     pub(super) fn name(number: u32) -> String {
         format!("{number:010}{SUFFIX}")
+    }
+
+    /// The file name of the segment `number` while it is not yet ready.
+    pub(super) fn new_name(number: u32) -> String {
+        format!("{}{NEW}", Self::name(number))
     }
 
     /// The number in a segment's file name.
@@ -61,7 +68,7 @@ impl Segment {
         pace: Option<&Pace>,
     ) -> io::Result<Self> {
         let name = Self::name(number);
-        let new_name = format!("{name}{NEW}");
+        let new_name = Self::new_name(number);
         let file = storage.create(&new_name)?;
         let made = file.reserve(bytes).and_then(|()| {
             zero(&*file, 0, bytes, pace)?;
@@ -76,13 +83,14 @@ impl Segment {
             let _ = storage.remove(&new_name);
             return Err(error);
         }
-        Ok(Self { number, file, zeroed_bytes: bytes })
+        Ok(Self { number, file, zeroed_bytes: bytes, is_compacted: false })
     }
 
     /// The segment with zeros again from `from`, where it was cut off, up to `bytes`.
     pub(super) fn refill(&self, from: u64, bytes: u64) -> io::Result<Self> {
         zero(&*self.file, from, bytes, None)?;
-        Ok(Self { number: self.number, file: Arc::clone(&self.file), zeroed_bytes: bytes })
+        let file = Arc::clone(&self.file);
+        Ok(Self { number: self.number, file, zeroed_bytes: bytes, is_compacted: false })
     }
 
     /// The length that segment `number` was prepared with, if the file starts with its header; the

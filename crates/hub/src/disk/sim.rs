@@ -153,6 +153,17 @@ impl SimDisk {
         self.0.lock().names.keys().cloned().collect()
     }
 
+    /// The bytes of a file, as they are seen.
+    pub(super) fn bytes(&self, name: &str) -> Vec<u8> {
+        let state = self.0.lock();
+        state.files[state.names[name]].seen.clone()
+    }
+
+    /// The lock is let go, and a crash that is to come still comes.
+    pub(super) fn end_lock(&self) {
+        self.0.lock().locked = Arc::new(());
+    }
+
     /// Changes a file behind the log's back, durably.
     pub(super) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.0.lock();

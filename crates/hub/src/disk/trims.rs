@@ -43,6 +43,12 @@ impl Trims {
         }
     }
 
+    /// The newest record that was trimmed.
+    pub(super) fn furthest(&self) -> Offset {
+        let topics = self.topics.iter().map(|trim| trim.remembered);
+        topics.fold(self.floor.max(self.first.previous()), Offset::max)
+    }
+
     /// Puts the snapshot in place of the old one.
     pub(super) fn write(&self, storage: &dyn Storage) -> io::Result<()> {
         replace(storage, NEW_NAME, NAME, &self.to_bytes())

@@ -133,6 +133,7 @@ impl Writer {
         self.shared.trim();
         if let Some(active) = &mut self.active {
             active.sweep();
+            active.compact();
         }
     }
 
@@ -229,9 +230,12 @@ impl Writer {
             };
             state.index.push(place, &record.new, !id_reused);
         }
+        let kept = self.encoded.iter().filter(|encoded| encoded.is_kept());
+        let live_bytes: u64 = kept.map(|encoded| encoded.bytes as u64).sum();
         let last = state.index.last();
         if let Some(kept) = state.segments.back_mut() {
             kept.last = last;
+            kept.live_bytes += live_bytes;
         }
     }
 

@@ -207,11 +207,11 @@ impl Log for Failing {
     }
     fn read<'a>(
         &'a self,
-        after: Offset,
+        since: Since,
         filter: &'a Filter,
         limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Read, ReadError>> {
-        self.0.read(after, filter, limits)
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
+        self.0.read(since, filter, limits)
     }
     fn tail(&self) -> Tail {
         self.0.tail()

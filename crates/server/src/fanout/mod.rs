@@ -49,7 +49,7 @@ pub use self::{
 };
 use crate::{
     cursor::Offset,
-    log::{Read, ReadLimits, SharedLog, Tail, TailItem},
+    log::{ReadLimits, SharedLog, Since, Tail, TailItem},
     matcher::Filter,
     record::{SharedRecord, Timestamp},
     subscription::{Start, Subscription, SubscriptionConfig},
@@ -293,12 +293,13 @@ async fn catch_up(shared: &Shared) {
         if through >= end {
             return;
         }
-        match shared.log.read(through, &everything, ReadLimits::default()).await {
-            Ok(Read::Page(page)) => {
+        match shared.log.read(Since::after(through), &everything, ReadLimits::default()).await {
+            // What is missing concerns those alone who follow it: everybody reads for himself.
+            Ok(page) if page.trimmed > through => shared.restart(end.max(page.trimmed)),
+            Ok(page) => {
                 shared.publish(page.records);
                 shared.ring.write().skip_to(page.through);
             }
-            Ok(Read::Trimmed { resume_after }) => shared.restart(resume_after),
             Err(_) if failures < READ_RETRIES_MAX => {
                 failures += 1;
                 tokio::time::sleep(READ_RETRY).await;

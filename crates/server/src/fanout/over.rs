@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Caller, Fanout};
 use crate::{
-    cursor::{Cursor, Offset},
-    log::{Bounds, Read, ReadLimits},
+    cursor::Cursor,
+    log::{Bounds, ReadLimits, Since},
     matcher::Filter,
     record::PublisherId,
     subscription::Start,
@@ -28,22 +28,21 @@ impl Fanout {
             return false;
         }
         let bounds = log.bounds();
-        let Some(mut after) = self.place(start, bounds).await else { return false };
+        let Some(mut since) = self.place(start, bounds).await else { return false };
         // Never closed, so the permit is always granted.
         let _permit = self.0.reads.acquire().await;
         for _ in 0..Self::PAGES_MAX {
-            if after >= bounds.last {
+            if since.after >= bounds.last {
                 return true;
             }
-            match log.read(after, filter, ReadLimits::default()).await {
-                Ok(Read::Page(page)) => {
-                    if page.records.iter().any(|record| record.new.kind.is_event()) {
-                        return false;
-                    }
-                    after = page.through;
-                }
-                Ok(Read::Trimmed { .. }) | Err(_) => return false,
+            let Ok(page) = log.read(since, filter, ReadLimits::default()).await else {
+                return false;
+            };
+            let is_gap = page.trimmed > since.known();
+            if is_gap || page.records.iter().any(|record| record.new.kind.is_event()) {
+                return false;
             }
+            since = Since { after: page.through, trims_seen: page.trims_seen, ..since };
         }
         false
     }
@@ -54,26 +53,30 @@ impl Fanout {
         let place = self.place(start, self.0.log.bounds()).await;
         let session = self.0.enter(caller, Arc::new(filter), Arc::default(), start);
         if let Some(place) = place {
-            session.place(place);
+            session.place(place.after);
         }
         self.0.leave(&session);
     }
 
     // Where it starts, if that is known without a gap.
-    async fn place(&self, start: &Start, bounds: Bounds) -> Option<Offset> {
+    async fn place(&self, start: &Start, bounds: Bounds) -> Option<Since> {
         let id = match start {
-            Start::Latest => return Some(bounds.last),
-            Start::Earliest => return Some(bounds.first.previous()),
+            Start::Latest => return Some(Since::after(bounds.last)),
+            Start::Earliest => {
+                // What was trimmed was not asked for.
+                let since = Since::after(bounds.first.previous());
+                return Some(Since { told: bounds.last, ..since });
+            }
             Start::After(id) => id,
         };
         match Cursor::parse(id) {
             Some(cursor) => {
-                let known = cursor.epoch == bounds.epoch && cursor.offset <= bounds.last;
-                known.then_some(cursor.offset)
+                let since = Since { told: cursor.told(), ..Since::after(cursor.offset) };
+                (cursor.epoch == bounds.epoch && since.known() <= bounds.last).then_some(since)
             }
             None => {
                 let id = PublisherId::new(id.as_str()).ok()?;
-                self.0.log.resolve(&id).await.ok()?
+                self.0.log.resolve(&id).await.ok()?.map(Since::after)
             }
         }
     }

@@ -15,7 +15,7 @@ use super::{Shared, SubscriberName, open_session::OpenSession};
 use crate::{
     cursor::Offset,
     frame::Format,
-    log::{Bounds, Read, ReadError},
+    log::{Bounds, Page, ReadError},
     subscription::{Delivered, Demand, Subscription},
 };
 
@@ -35,7 +35,7 @@ pub struct Subscriber {
 
 enum Answer {
     Resolved(Result<Option<Offset>, ReadError>, Bounds),
-    Read(Result<Read, ReadError>, Bounds),
+    Read(Result<Page, ReadError>, Bounds),
 }
 
 impl Subscriber {
@@ -103,13 +103,13 @@ impl Subscriber {
                         Answer::Resolved(found, shared.log.bounds())
                     }));
                 }
-                Demand::Read(after, limits) => {
+                Demand::Read(since, limits) => {
                     self.shared.counters.log_read();
                     let (shared, session) = (Arc::clone(&self.shared), Arc::clone(&self.session));
                     self.lookup = Some(Box::pin(async move {
                         // Never closed, so the permit is always granted; held for the read alone.
                         let _permit = shared.reads.acquire().await;
-                        let read = shared.log.read(after, &session.filter, limits).await;
+                        let read = shared.log.read(since, &session.filter, limits).await;
                         Answer::Read(read, shared.log.bounds())
                     }));
                 }

@@ -1,6 +1,9 @@
 //! The index: which records a log keeps, of which topics and publishers' ids, and how far each
 //! topic was trimmed. In memory, beside whatever store holds the records themselves.
 
+mod overruns;
+mod trimming;
+
 use std::{
     cell::Cell,
     collections::{BTreeSet, HashMap, VecDeque},
@@ -9,7 +12,8 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::{Retention, TopicSummary};
+use self::{overruns::Overruns, trimming::Trims};
+use super::{Since, TopicRules, TopicSummary, retention::RuleNumber};
 use crate::{
     cursor::Offset,
     matcher::Filter,
@@ -20,10 +24,17 @@ use crate::{
 /// An index over the records of a log, whose store finds a record by a location `L`.
 ///
 /// It costs about 32 bytes a record with a location of 8 bytes, 8 more for each of its topics,
-/// 48 more for a publisher's id, and about 200 a topic.
+/// 48 more for a publisher's id, and about 250 a topic. Where topics are trimmed by rules of their
+/// own, a record that is gone may go on taking its 32 bytes, but never more of them than there
+/// are records.
 #[derive(Debug)]
 pub struct Index<L> {
+    // In order. The first one is kept; behind it there may be some that are gone.
     entries: VecDeque<Entry<L>>,
+    // How many of the entries are gone.
+    gone: usize,
+    rules: TopicRules,
+    overruns: Overruns,
     // The topics after the first, of the few records that have more than one.
     more_topics: HashMap<Offset, SmallVec<[TopicId; 3]>>,
     // The few records that are no events.
@@ -37,8 +48,9 @@ pub struct Index<L> {
     topics_with_records: usize,
     // By hashes of publishers' ids: a look-up is checked against the record itself.
     ids: HashMap<u64, IdEntry>,
-    // Every record that has an id.
+    // Every record that has an id. The first one is kept; behind it some may be gone.
     ids_in_order: VecDeque<(Offset, u64)>,
+    ids_gone: usize,
     id_hasher: RandomState,
     trims: Trims,
 }
@@ -56,24 +68,38 @@ struct Entry<L> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct TopicId(u64);
 
+impl TopicId {
+    /// The topic of a record that has none.
+    const NONE: Self = Self(u64::MAX - 1);
+    /// The topic of an entry whose record is gone.
+    const GONE: Self = Self(u64::MAX);
+}
+
 #[derive(Debug, Clone, Copy)]
 struct IdEntry {
     // The record that the id resolves to; none once the earliest with the id was trimmed.
     earliest: Option<Offset>,
-    // The newest record with the id, which ends the entry when it is trimmed.
-    newest: Offset,
+    // How many records with the id are kept: the entry goes with the last of them.
+    records: u32,
 }
 
 #[derive(Debug)]
 struct TopicEntry {
     topic: Topic,
     offsets: VecDeque<Offset>,
-    // How many of them are marks.
+    // Of its records.
+    bytes: u64,
+    // How many of the records are marks.
     marks: u32,
+    rule: Option<RuleNumber>,
+    // When the oldest of its records is too old by the rule.
+    expiry_ms: Option<u64>,
     // The newest event of the topic that was trimmed; zero if none, or forgotten.
     trimmed: Offset,
     // The newest record of the topic that was trimmed, and its place in the trims' order.
     remembered: Offset,
+    // Which of all trims that was.
+    trim_number: u64,
     // Where the topic ended, if it was not opened since.
     ended: Option<Offset>,
 }
@@ -89,14 +115,6 @@ pub struct Trim {
     pub remembered: Offset,
     /// Where the topic ended, if it was not opened since.
     pub ended: Option<Offset>,
-}
-
-/// How far each topic was trimmed, and for those past the bound only the furthest.
-#[derive(Debug, Default)]
-struct Trims {
-    by_offset: BTreeSet<(Offset, TopicId)>,
-    // The furthest of the trims that were forgotten one by one.
-    floor: Offset,
 }
 
 /// Where a record stands, and what it counts for.
@@ -125,24 +143,18 @@ pub struct Hit<L> {
 
 /// The records that a read is to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection<L> {
-    /// These records, and how far they reach.
-    Hits {
-        /// The records in order.
-        hits: Vec<Hit<L>>,
-        /// All that matches up to here is among the hits.
-        through: Offset,
-    },
-    /// A record that matches was trimmed after the place that was asked for.
-    Trimmed {
-        /// The place from which nothing is missing.
-        resume_after: Offset,
-    },
+pub struct Selection<L> {
+    /// The records in order.
+    pub hits: Vec<Hit<L>>,
+    /// All that matches up to here is among the hits.
+    pub through: Offset,
+    /// As in [`Page`](super::Page).
+    pub trimmed: Offset,
+    /// As in [`Page`](super::Page).
+    pub trims_seen: u64,
 }
 
 impl<L: Copy> Index<L> {
-    /// How many topics' trims are remembered one by one.
-    pub const TRIMS_MAX: usize = 100_000;
     // A read by pattern looks at this many records at most, so that it holds the index briefly
     // (a quarter of a millisecond).
     const SCAN_MAX: usize = 65_536;
@@ -153,6 +165,9 @@ impl<L: Copy> Index<L> {
     pub fn new(last: Offset) -> Self {
         Self {
             entries: VecDeque::new(),
+            gone: 0,
+            rules: TopicRules::default(),
+            overruns: Overruns::default(),
             more_topics: HashMap::new(),
             marks: BTreeSet::new(),
             bytes: 0,
@@ -163,9 +178,18 @@ impl<L: Copy> Index<L> {
             topics_with_records: 0,
             ids: HashMap::new(),
             ids_in_order: VecDeque::new(),
+            ids_gone: 0,
             id_hasher: RandomState::new(),
             trims: Trims::default(),
         }
+    }
+
+    /// Trims topics by these rules. To be said before the index hears of any topic.
+    #[must_use]
+    pub fn with_rules(mut self, rules: TopicRules) -> Self {
+        debug_assert!(self.topics.is_empty());
+        self.rules = rules;
+        self
     }
 
     /// The offset of the oldest record, or the one after the last if there is none.
@@ -180,7 +204,7 @@ impl<L: Copy> Index<L> {
 
     /// Records kept.
     pub fn records(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.gone
     }
 
     /// Bytes of the records kept.
@@ -219,6 +243,9 @@ impl<L: Copy> Index<L> {
     /// Adds a stored record as [`push`](Self::push) does, by the text of its topics and its id:
     /// a store that starts with a million records need not make a [`NewRecord`] of each.
     ///
+    /// It is not listed again for topics that are known to have trimmed it. False if that was all
+    /// of them, and nothing was added.
+    ///
     /// # Errors
     /// [`TopicError`] if a topic's text is none; nothing was added then.
     pub fn push_stored<'a>(
@@ -228,15 +255,21 @@ impl<L: Copy> Index<L> {
         topics: impl Iterator<Item = &'a str>,
         id: Option<&str>,
         earliest_of_its_id: bool,
-    ) -> Result<(), TopicError> {
-        let topics = topics
+    ) -> Result<bool, TopicError> {
+        let mut topics = topics
             .map(|topic| match self.topic_ids.get(topic) {
                 Some(&id) => Ok(id),
                 None => Topic::new(topic).map(|topic| self.add_topic(topic)),
             })
-            .collect::<Result<_, _>>()?;
-        self.insert(place, kind, topics, id, earliest_of_its_id);
-        Ok(())
+            .collect::<Result<SmallVec<_>, _>>()?;
+        let has_topics = !topics.is_empty();
+        let is_trimmed = |entry: &TopicEntry| place.offset <= entry.remembered;
+        topics.retain(|id| !self.topics.get(id).is_some_and(is_trimmed));
+        let is_kept = !(has_topics && topics.is_empty());
+        if is_kept {
+            self.insert(place, kind, topics, id, earliest_of_its_id);
+        }
+        Ok(is_kept)
     }
 
     /// Notes that the log reached `last`, with records that are no longer kept.
@@ -249,11 +282,15 @@ impl<L: Copy> Index<L> {
         self.topic_id_next += 1;
         self.topic_ids.insert(topic.clone(), id);
         let entry = TopicEntry {
+            rule: self.rules.of(&topic),
             topic,
             offsets: VecDeque::new(),
+            bytes: 0,
             marks: 0,
+            expiry_ms: None,
             trimmed: Offset::ZERO,
             remembered: Offset::ZERO,
+            trim_number: 0,
             ended: None,
         };
         self.topics.insert(id, entry);
@@ -264,16 +301,23 @@ impl<L: Copy> Index<L> {
         &mut self,
         place: Place<L>,
         kind: Kind,
-        topics: SmallVec<[TopicId; 4]>,
+        mut topics: SmallVec<[TopicId; 4]>,
         id: Option<&str>,
         earliest_of_its_id: bool,
     ) {
+        // A topic that is named twice has the record once.
+        for at in (1..topics.len()).rev() {
+            if topics[..at].contains(&topics[at]) {
+                topics.remove(at);
+            }
+        }
         let Place { offset, time, bytes, location } = place;
         debug_assert!(offset > self.last);
         for id in &topics {
             if let Some(entry) = self.topics.get_mut(id) {
                 self.topics_with_records += usize::from(entry.offsets.is_empty());
                 entry.offsets.push_back(offset);
+                entry.bytes += u64::from(bytes);
                 entry.marks += u32::from(!kind.is_event());
                 if kind == Kind::Ended {
                     entry.ended = Some(offset);
@@ -285,7 +329,7 @@ impl<L: Copy> Index<L> {
         if !kind.is_event() {
             self.marks.insert(offset);
         }
-        let topic = topics.first().copied().unwrap_or(TopicId(u64::MAX));
+        let topic = topics.first().copied().unwrap_or(TopicId::NONE);
         if topics.len() > 1 {
             self.more_topics.insert(offset, SmallVec::from_slice(&topics[1..]));
         }
@@ -295,9 +339,13 @@ impl<L: Copy> Index<L> {
         self.last = offset;
         if let Some(id) = id {
             let hash = self.id_hash(id);
-            let first = IdEntry { earliest: earliest_of_its_id.then_some(offset), newest: offset };
-            self.ids.entry(hash).or_insert(first).newest = offset;
+            let first = IdEntry { earliest: earliest_of_its_id.then_some(offset), records: 0 };
+            self.ids.entry(hash).or_insert(first).records += 1;
             self.ids_in_order.push_back((offset, hash));
+        }
+        for id in topics {
+            let is_first = self.topics.get(&id).is_some_and(|entry| entry.offsets.len() == 1);
+            self.watch(id, is_first);
         }
     }
 
@@ -309,8 +357,40 @@ impl<L: Copy> Index<L> {
 
     /// The record at `offset`.
     pub fn find(&self, offset: Offset) -> Option<Hit<L>> {
+        self.entries.get(self.position(offset)?).map(Entry::hit)
+    }
+
+    // Where the record stands among the entries, if it is kept.
+    fn position(&self, offset: Offset) -> Option<usize> {
         let at = self.entries.binary_search_by_key(&offset, |entry| entry.offset).ok()?;
-        self.entries.get(at).map(Entry::hit)
+        (self.entries.get(at)?.topic != TopicId::GONE).then_some(at)
+    }
+
+    /// The records after `after`, up to `through`.
+    pub fn between(&self, after: Offset, through: Offset) -> impl Iterator<Item = Hit<L>> {
+        let from = self.entries.partition_point(|entry| entry.offset <= after);
+        let entries = self.entries.range(from..).take_while(move |entry| entry.offset <= through);
+        entries.filter(|entry| entry.topic != TopicId::GONE).map(Entry::hit)
+    }
+
+    /// Notes where the store keeps these records now, which are in order; those that are gone are
+    /// passed over. How many bytes the others count for.
+    pub fn relocate(&mut self, places: impl IntoIterator<Item = (Offset, L)>) -> u64 {
+        let mut places = places.into_iter().peekable();
+        let first = places.peek().map_or(self.last.next(), |(offset, _)| *offset);
+        let from = self.entries.partition_point(|entry| entry.offset < first);
+        let mut entries = self.entries.range_mut(from..).peekable();
+        let mut bytes = 0;
+        for (offset, location) in places {
+            while entries.next_if(|entry| entry.offset < offset).is_some() {}
+            if let Some(entry) = entries.next_if(|entry| entry.offset == offset)
+                && entry.topic != TopicId::GONE
+            {
+                entry.location = location;
+                bytes += u64::from(entry.bytes);
+            }
+        }
+        bytes
     }
 
     /// The location of the oldest record.
@@ -318,27 +398,33 @@ impl<L: Copy> Index<L> {
         self.entries.front().map(|entry| entry.location)
     }
 
-    /// Finds the records after `after` that the filter's topics match.
+    /// Finds the records after the place of `look` that the filter's topics match, and whether
+    /// others were trimmed.
     ///
     /// For named topics the cost is in proportion to what is found; for patterns, to the records
-    /// in between.
+    /// in between, and to the topics that were trimmed since the last look. There may be many of
+    /// those: `None` says that the index was held long enough, and wants to be asked again with
+    /// the same look.
     pub fn select(
         &self,
-        after: Offset,
+        look: &mut Look,
         filter: &Filter,
         records_max: usize,
         bytes_max: usize,
-    ) -> Selection<L> {
-        if self.was_trimmed_after(after, filter) {
-            return Selection::Trimmed { resume_after: self.first().previous() };
+    ) -> Option<Selection<L>> {
+        if !self.look_at_trims(look, filter) {
+            return None;
         }
+        let after = look.since.after;
         let mut page = Picker { index: self, hits: Vec::new(), records_max, bytes_max, bytes: 0 };
         let through = if filter.has_patterns() {
             self.scan(after, filter, &mut page)
         } else {
             self.merge(after, filter.topics(), &mut page)
         };
-        Selection::Hits { hits: page.hits, through: through.unwrap_or(self.last).max(after) }
+        let through = through.unwrap_or(self.last).max(after);
+        let &mut Look { trimmed, since: Since { trims_seen, .. }, .. } = look;
+        Some(Selection { hits: page.hits, through, trimmed, trims_seen })
     }
 
     // `Some` is how far it came when the page was full.
@@ -353,7 +439,7 @@ impl<L: Copy> Index<L> {
             .collect();
         loop {
             let next = rest.iter_mut().filter_map(|offsets| offsets.peek().copied()).min()?;
-            let at = self.entries.binary_search_by_key(&next, |entry| entry.offset).ok()?;
+            let at = self.position(next)?;
             if !page.pick(at) {
                 return Some(next.previous());
             }
@@ -378,136 +464,15 @@ impl<L: Copy> Index<L> {
             if scanned == Self::SCAN_MAX || matches.get() >= Self::MATCHES_MAX {
                 return Some(entry.offset.previous());
             }
+            if entry.topic == TopicId::GONE {
+                continue;
+            }
             let more = self.more_topics.get(&entry.offset).map_or(&[][..], |more| &more[..]);
             if (followed(entry.topic) || more.iter().any(|&id| followed(id))) && !page.pick(at) {
                 return Some(entry.offset.previous());
             }
         }
         None
-    }
-
-    /// Whether an event that the filter's topics match was trimmed after `after`.
-    ///
-    /// Exact for the topics remembered one by one; for the rest it may say yes for a no.
-    pub fn was_trimmed_after(&self, after: Offset, filter: &Filter) -> bool {
-        if after < self.trims.floor {
-            return true;
-        }
-        let named = filter.topics().iter().any(|topic| {
-            self.topic_ids
-                .get(topic)
-                .and_then(|id| self.topics.get(id))
-                .is_some_and(|entry| entry.trimmed > after)
-        });
-        named
-            || filter.has_patterns()
-                && self.trims.by_offset.range((after.next(), TopicId(0))..).rev().any(|(_, id)| {
-                    self.topics.get(id).is_some_and(|entry| {
-                        entry.trimmed > after && filter.matches_topic(&entry.topic)
-                    })
-                })
-    }
-
-    /// How many of the oldest records `retention` trims at the moment `now`.
-    pub fn overflow(&self, retention: &Retention, now: Timestamp) -> usize {
-        let oldest_s = now.before(retention.age_max).unix_ms / 1_000;
-        let mut records = self.entries.len();
-        let mut bytes = self.bytes;
-        self.entries
-            .iter()
-            .take_while(|entry| {
-                let over = records > retention.records_max
-                    || bytes > retention.bytes_max
-                    || u64::from(entry.time_s) < oldest_s;
-                records -= 1;
-                bytes -= u64::from(entry.bytes);
-                over
-            })
-            .count()
-    }
-
-    /// Trims the `count` oldest records, and remembers it of their topics.
-    pub fn trim(&mut self, count: usize) {
-        for _ in 0..count {
-            let Some(entry) = self.entries.pop_front() else { return };
-            self.bytes -= u64::from(entry.bytes);
-            let more = self.more_topics.remove(&entry.offset).unwrap_or_default();
-            let is_mark = !self.marks.is_empty() && self.marks.remove(&entry.offset);
-            for id in std::iter::once(entry.topic).chain(more) {
-                if let Some(topic) = self.topics.get_mut(&id) {
-                    topic.offsets.pop_front();
-                    if is_mark {
-                        topic.marks -= 1;
-                    } else {
-                        topic.trimmed = entry.offset;
-                    }
-                    self.topics_with_records -= usize::from(topic.offsets.is_empty());
-                }
-                self.remember_trim(id, entry.offset);
-            }
-            if self.ids_in_order.front().is_some_and(|(offset, _)| *offset == entry.offset)
-                && let Some((_, hash)) = self.ids_in_order.pop_front()
-            {
-                self.forget_id(hash, entry.offset);
-            }
-        }
-    }
-
-    // While a record with the id is left, the id stays taken: a new record with it must not
-    // pass for the earliest, or whoever saw the one that is left would miss what is between.
-    fn forget_id(&mut self, hash: u64, offset: Offset) {
-        let Some(entry) = self.ids.get_mut(&hash) else { return };
-        if entry.newest == offset {
-            self.ids.remove(&hash);
-        } else if entry.earliest == Some(offset) {
-            entry.earliest = None;
-        }
-    }
-
-    fn remember_trim(&mut self, id: TopicId, offset: Offset) {
-        let Some(topic) = self.topics.get_mut(&id) else { return };
-        self.trims.by_offset.remove(&(topic.remembered, id));
-        topic.remembered = offset;
-        self.trims.by_offset.insert((offset, id));
-        while self.trims.by_offset.len() > Self::TRIMS_MAX {
-            let Some((_, id)) = self.trims.by_offset.pop_first() else { return };
-            if let Some(topic) = self.topics.get_mut(&id) {
-                self.trims.floor = self.trims.floor.max(topic.trimmed);
-                topic.trimmed = Offset::ZERO;
-                topic.remembered = Offset::ZERO;
-                if topic.offsets.is_empty()
-                    && let Some(topic) = self.topics.remove(&id)
-                {
-                    self.topic_ids.remove(&topic.topic);
-                }
-            }
-        }
-    }
-
-    /// The topics' trims, for storing them beside the log.
-    pub fn trims(&self) -> impl Iterator<Item = Trim> {
-        self.trims.by_offset.iter().filter_map(|(_, id)| {
-            let &TopicEntry { ref topic, trimmed, remembered, ended, .. } = self.topics.get(id)?;
-            Some(Trim { topic: topic.clone(), trimmed, remembered, ended })
-        })
-    }
-
-    /// The furthest of the trims that are no longer remembered topic by topic.
-    pub fn trims_floor(&self) -> Offset {
-        self.trims.floor
-    }
-
-    /// Takes up stored trims, before any record is pushed.
-    pub fn restore_trims(&mut self, floor: Offset, trims: impl IntoIterator<Item = Trim>) {
-        self.trims.floor = floor;
-        for Trim { topic, trimmed, remembered, ended } in trims {
-            let id = self.add_topic(topic);
-            if let Some(topic) = self.topics.get_mut(&id) {
-                topic.trimmed = trimmed;
-                topic.ended = ended;
-            }
-            self.remember_trim(id, remembered);
-        }
     }
 
     /// The place by which the topics that the filter names had all ended, as
@@ -531,8 +496,7 @@ impl<L: Copy> Index<L> {
     ) -> Vec<TopicSummary> {
         let since_s = now.before(TopicSummary::RECENT).unix_ms / 1_000;
         let is_old = |offset: &Offset| {
-            let at = self.entries.binary_search_by_key(offset, |entry| entry.offset);
-            let entry = at.ok().and_then(|at| self.entries.get(at));
+            let entry = self.position(*offset).and_then(|at| self.entries.get(at));
             entry.is_some_and(|entry| u64::from(entry.time_s) < since_s)
         };
         use std::ops::Bound::{Excluded, Unbounded};
@@ -556,6 +520,21 @@ impl<L: Copy> Index<L> {
 
     fn id_hash(&self, id: &str) -> u64 {
         self.id_hasher.hash_one(id)
+    }
+}
+
+/// A read's look at an index, which may take several goes.
+#[derive(Debug)]
+pub struct Look {
+    since: Since,
+    trimmed: Offset,
+    goes: u32,
+}
+
+impl Look {
+    /// Looks at what there is since then.
+    pub fn new(since: Since) -> Self {
+        Self { since, trimmed: Offset::ZERO, goes: 0 }
     }
 }
 
@@ -608,9 +587,9 @@ mod tests {
         push(1_001, "none/7/x");
         let (mut after, mut reads, mut found) = (Offset::ZERO, 0, Vec::new());
         while after < index.last() {
-            let Selection::Hits { hits, through } = index.select(after, &filter, 10, 1_000) else {
-                panic!("nothing was trimmed");
-            };
+            let mut look = Look::new(Since::after(after));
+            let selection = index.select(&mut look, &filter, 10, 1_000).expect("no trims");
+            let Selection { hits, through, .. } = selection;
             assert!(through > after && through.0 - after.0 <= 82, "from {after} to {through}");
             found.extend(hits.iter().map(|hit| hit.offset.0));
             after = through;

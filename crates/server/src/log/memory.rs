@@ -1,13 +1,13 @@
 //! The memory log: keeps its history in the process, and forgets it with the process.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_core::future::BoxFuture;
 use parking_lot::RwLock;
 
 use super::{
-    AppendError, Appended, Batch, Bounds, Feed, Index, KeyWindow, Keys, Log, LogState, Page, Place,
-    Read, ReadError, ReadLimits, Retention, Selection, Tail, Taken, TopicSummary,
+    AppendError, Appended, Batch, Bounds, Feed, Index, KeyWindow, Keys, Log, LogState, Look, Page,
+    Place, ReadError, ReadLimits, Retention, Since, Tail, Taken, TopicRules, TopicSummary,
 };
 use crate::{
     cursor::{Epoch, Offset},
@@ -26,7 +26,8 @@ pub struct MemoryLog {
 
 #[derive(Debug)]
 struct State {
-    records: VecDeque<SharedRecord>,
+    // Those that the index has.
+    records: BTreeMap<Offset, SharedRecord>,
     index: Index<()>,
     keys: Keys,
     time: Timestamp,
@@ -42,7 +43,7 @@ impl MemoryLog {
     /// An empty log. `seed` must be random: it names the epoch.
     pub fn new(retention: Retention, seed: u64) -> Self {
         let state = State {
-            records: VecDeque::new(),
+            records: BTreeMap::new(),
             index: Index::new(Offset::ZERO),
             keys: Keys::new(KeyWindow::default()),
             time: Timestamp::default(),
@@ -71,6 +72,13 @@ impl MemoryLog {
         self
     }
 
+    /// Trims topics by these rules besides. Default none.
+    #[must_use]
+    pub fn with_topic_rules(mut self, rules: TopicRules) -> Self {
+        self.state.get_mut().index = Index::new(Offset::ZERO).with_rules(rules);
+        self
+    }
+
     fn append_now(&self, batch: Batch) -> Result<Appended, AppendError> {
         let mut state = self.state.write();
         if state.closed {
@@ -96,7 +104,7 @@ impl MemoryLog {
             let earliest = record.new.id.as_ref().is_none_or(|id| !state.index.has_id(id));
             let place = Place { offset, time, bytes, location: () };
             state.index.push(place, &record.new, earliest);
-            state.records.push_back(Arc::clone(&record));
+            state.records.insert(offset, Arc::clone(&record));
             appended.push(record);
         }
         state.keys.trim();
@@ -108,15 +116,19 @@ impl MemoryLog {
 }
 
 impl State {
-    fn trim(&mut self, retention: &Retention, now: Timestamp) {
-        let count = self.index.overflow(retention, now);
-        self.index.trim(count);
-        self.records.drain(..count);
+    fn page(&self, look: &mut Look, filter: &Filter, limits: ReadLimits) -> Option<Page> {
+        let ReadLimits { records_max, bytes_max } = limits;
+        let selection = self.index.select(look, filter, records_max, bytes_max)?;
+        let records = selection.hits.iter().filter_map(|hit| self.records.get(&hit.offset));
+        let records = records.filter(|record| filter.sees(record)).cloned().collect();
+        Some(Page::of(&selection, records))
     }
 
-    fn record(&self, offset: Offset) -> Option<&SharedRecord> {
-        let at = self.records.binary_search_by_key(&offset, |record| record.offset).ok()?;
-        self.records.get(at)
+    fn trim(&mut self, retention: &Retention, now: Timestamp) {
+        let Self { index, records, .. } = self;
+        index.trim(retention, now, usize::MAX, |dropped| {
+            records.remove(&dropped.offset);
+        });
     }
 }
 
@@ -127,24 +139,18 @@ impl Log for MemoryLog {
 
     fn read<'a>(
         &'a self,
-        after: Offset,
+        since: Since,
         filter: &'a Filter,
         limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Read, ReadError>> {
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
         Box::pin(async move {
             self.trim_by_age();
-            let state = self.state.read();
-            match state.index.select(after, filter, limits.records_max, limits.bytes_max) {
-                Selection::Trimmed { resume_after } => Ok(Read::Trimmed { resume_after }),
-                Selection::Hits { hits, through } => {
-                    let records = hits
-                        .iter()
-                        .filter_map(|hit| state.record(hit.offset))
-                        .filter(|record| filter.sees(record))
-                        .cloned()
-                        .collect();
-                    Ok(Read::Page(Page { records, through }))
+            let mut look = Look::new(since);
+            loop {
+                if let Some(page) = self.state.read().page(&mut look, filter, limits) {
+                    return Ok(page);
                 }
+                tokio::task::yield_now().await;
             }
         })
     }
@@ -165,7 +171,7 @@ impl Log for MemoryLog {
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
         Box::pin(async move {
             let state = self.state.read();
-            let found = state.index.find_id(id).and_then(|hit| state.record(hit.offset));
+            let found = state.index.find_id(id).and_then(|hit| state.records.get(&hit.offset));
             Ok(found
                 .filter(|record| record.new.id.as_ref() == Some(id))
                 .map(|record| record.offset))
@@ -175,7 +181,7 @@ impl Log for MemoryLog {
     fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
         Box::pin(async move {
             self.trim_by_age();
-            Ok(self.state.read().record(offset).cloned())
+            Ok(self.state.read().records.get(&offset).cloned())
         })
     }
 
@@ -209,7 +215,7 @@ impl Log for MemoryLog {
 impl MemoryLog {
     fn trim_by_age(&self) {
         let now = Timestamp::now();
-        if self.state.read().index.overflow(&self.retention, now) > 0 {
+        if self.state.read().index.is_over(&self.retention, now) {
             self.state.write().trim(&self.retention, now);
         }
     }
@@ -220,20 +226,23 @@ mod tests {
     use std::{future::Future, pin::Pin};
 
     use super::*;
-    use crate::log::{SharedLog, contract::Subject};
+    use crate::log::{
+        SharedLog,
+        contract::{Setup, Subject},
+    };
 
     struct Memory;
 
     impl Subject for Memory {
-        fn open_with(&self, retention: Retention, keys: KeyWindow) -> SharedLog {
-            Arc::new(MemoryLog::new(retention, 1).with_key_window(keys))
+        fn open_with(&self, setup: Setup) -> SharedLog {
+            let log = MemoryLog::new(setup.retention, 1).with_key_window(setup.keys);
+            Arc::new(log.with_topic_rules(setup.rules))
         }
 
         fn reopen_with(
             &self,
             log: SharedLog,
-            _: Retention,
-            _: KeyWindow,
+            _: Setup,
         ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
             Box::pin(async { log })
         }

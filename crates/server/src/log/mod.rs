@@ -17,10 +17,10 @@ use smallvec::SmallVec;
 
 pub use self::{
     feed::{Feed, Tail, TailItem},
-    index::{Hit, Index, Place, Selection, Trim},
+    index::{Hit, Index, Look, Place, Selection, Trim},
     keys::{KeyWindow, Keys},
     memory::MemoryLog,
-    retention::Retention,
+    retention::{Retention, TopicRule, TopicRules},
 };
 use crate::{
     cursor::{Cursor, Epoch, Offset},
@@ -69,13 +69,14 @@ pub trait Log: Send + Sync + 'static {
     /// [`AppendError`] says whether something may have been appended.
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
-    /// The records after `after` that `filter` matches, oldest first, within `limits`.
+    /// The records after a place that `filter` matches, oldest first, within `limits`; and
+    /// whether others of them were trimmed.
     fn read<'a>(
         &'a self,
-        after: Offset,
+        since: Since,
         filter: &'a Filter,
         limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Read, ReadError>>;
+    ) -> BoxFuture<'a, Result<Page, ReadError>>;
 
     /// Follows the log from its present end.
     fn tail(&self) -> Tail;
@@ -253,25 +254,61 @@ impl Default for ReadLimits {
     }
 }
 
-/// What a read found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Read {
-    /// Records, and how far they reach.
-    Page(Page),
-    /// A record that the filter matches was trimmed after the place that was asked for.
-    Trimmed {
-        /// The place from which nothing is missing: read on after it.
-        resume_after: Offset,
-    },
+/// What a reader has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Since {
+    /// The place after which it reads on.
+    pub after: Offset,
+    /// What was trimmed up to here, it knows of. Zero, or before `after`, if of nothing.
+    pub told: Offset,
+    /// [`Page::trims_seen`] of the last page that it was given by this log for the same filter,
+    /// since when neither of the others went back; zero if there is none. It spares the log to
+    /// look at what it looked at then.
+    pub trims_seen: u64,
+}
+
+impl Since {
+    /// Of a reader that has what there is up to `after`, and knows of nothing that was trimmed
+    /// after that.
+    pub fn after(after: Offset) -> Self {
+        Self { after, ..Self::default() }
+    }
+
+    /// Up to where it has the records, or knows that some are gone.
+    pub fn known(&self) -> Offset {
+        self.after.max(self.told)
+    }
 }
 
 /// A page of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Page {
     /// The records in their order.
     pub records: Vec<SharedRecord>,
-    /// All that matches up to here has been given: the next read goes on after it.
+    /// All that matches up to here, and is kept, has been given: the next read goes on after it.
     pub through: Offset,
+    /// The furthest record that the filter's topics match and that was trimmed, if the reader
+    /// does not [know of it](Since::known); else zero.
+    ///
+    /// Records that match may be missing up to there, and none after it. It may lie before the
+    /// page's records, among them, or after.
+    pub trimmed: Offset,
+    /// What the next read gives as [`Since::trims_seen`].
+    pub trims_seen: u64,
+}
+
+impl Page {
+    /// These records, and all there are up to `through`.
+    pub fn new(records: Vec<SharedRecord>, through: Offset) -> Self {
+        Self { records, through, trimmed: Offset::ZERO, trims_seen: 0 }
+    }
+
+    /// The page of what was selected, once its records were fetched.
+    pub fn of<L>(selection: &Selection<L>, records: Vec<SharedRecord>) -> Self {
+        let &Selection { through, trimmed, trims_seen, .. } = selection;
+        Self { records, through, trimmed, trims_seen }
+    }
 }
 
 /// Why a read failed.
@@ -308,12 +345,12 @@ pub struct Bounds {
 impl Bounds {
     /// The cursor before the oldest record.
     pub fn oldest(&self) -> Cursor {
-        Cursor { epoch: self.epoch, offset: self.first.previous() }
+        Cursor::new(self.epoch, self.first.previous())
     }
 
     /// The cursor after the newest record.
     pub fn latest(&self) -> Cursor {
-        Cursor { epoch: self.epoch, offset: self.last }
+        Cursor::new(self.epoch, self.last)
     }
 }
 

@@ -118,6 +118,11 @@ impl Follower {
 }
 
 impl Seen {
+    pub fn id(&self) -> &str {
+        let (Self::Event { id, .. } | Self::Cursor { id } | Self::Gap { id, .. }) = self;
+        id
+    }
+
     pub fn data(&self) -> Option<&str> {
         match self {
             Self::Event { data, .. } => Some(data),

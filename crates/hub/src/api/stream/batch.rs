@@ -164,7 +164,7 @@ async fn append(hub: &Hub, records: Vec<NewRecord>) -> Result<Account, AppendErr
     let last_own_id =
         records.last().and_then(|record| record.id.as_ref()).map(|id| id.as_str().to_owned());
     let appended = take(hub, records).await?;
-    let cursor = |offset| Cursor { epoch: appended.epoch, offset }.to_string();
+    let cursor = |offset| Cursor::new(appended.epoch, offset).to_string();
     Ok(Account {
         published: appended.records.len() as u64,
         last_id: last_own_id.or_else(|| appended.last().map(cursor)),

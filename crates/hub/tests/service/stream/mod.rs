@@ -67,8 +67,8 @@ async fn records(log: &SharedLog) -> Vec<SharedRecord> {
     let mut after = Offset::ZERO;
     loop {
         let everything = Filter::everything();
-        let read = log.read(after, &everything, ReadLimits::default()).await.unwrap();
-        let Read::Page(page) = read else { panic!("nothing is trimmed") };
+        let since = Since::after(after);
+        let page = log.read(since, &everything, ReadLimits::default()).await.unwrap();
         if page.records.is_empty() {
             return all;
         }
@@ -131,11 +131,11 @@ impl Log for Gated {
     }
     fn read<'a>(
         &'a self,
-        after: Offset,
+        since: Since,
         filter: &'a Filter,
         limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Read, ReadError>> {
-        self.log.read(after, filter, limits)
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
+        self.log.read(since, filter, limits)
     }
     fn tail(&self) -> Tail {
         self.log.tail()

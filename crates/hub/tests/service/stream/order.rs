@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng};
 use tidings_proto::decode::{Decoder, Limits};
+use tidings_server::cursor::Offset;
 use tidings_server::matcher::{Filter, Matcher};
 use tidings_server::topic::Topic;
 use tokio::{net::TcpStream, sync::mpsc};
@@ -86,7 +87,7 @@ async fn ten_thousand_events_arrive_in_their_order_however_they_are_cut() {
     let answer = sender.end().await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let records = records(&hub.log).await;
-    let last_id = records.last().unwrap().event_id(hub.log.bounds().epoch);
+    let last_id = records.last().unwrap().event_id(hub.log.bounds().epoch, Offset::ZERO);
     let last_id = ids[9_999].clone().unwrap_or(last_id.unwrap().as_str().to_owned());
     let account = serde_json::json!({ "events": 10_000, "last_id": last_id, "incomplete": true });
     assert_eq!(answer.json(), account);

@@ -60,6 +60,109 @@ pub async fn a_quiet_topic_is_not_trimmed(subject: &dyn Subject) {
     }
 }
 
+/// A topic over its own limit loses its own oldest records, and no other topic any; and who follows
+/// several is told, and loses none of the others.
+pub async fn a_noisy_topic_under_a_rule_evicts_only_itself(subject: &dyn Subject) {
+    let rules = Setup::rules([(Matcher::Exact(topic("noisy")), newest(3))]);
+    let setup = Setup { retention: newest(20), ..rules };
+    let mut log = subject.open_with(setup.clone());
+    append(&*log, record("quiet", 1)).await;
+    for n in 2..=200 {
+        let name = if n == 100 { "quiet" } else { "noisy" };
+        append(&*log, record(name, n)).await;
+        assert!(log.state().records <= 5);
+    }
+    // More of it at once than the whole log keeps.
+    append(&*log, Batch::new((201..=300).map(|n| record("noisy", n)).collect())).await;
+    for reopened in 0..3 {
+        assert_eq!(log.bounds().first, Offset(1), "reopened {reopened} times");
+        assert_eq!(log.state().records, 5);
+        let both = exactly(&["noisy", "quiet"]);
+        for (filter, after, expected, trimmed) in [
+            (exactly(&["quiet"]), 0, vec![1, 100], 0),
+            (exactly(&["noisy"]), 0, vec![298, 299, 300], 297),
+            (both.clone(), 0, vec![1, 100, 298, 299, 300], 297),
+            (both.clone(), 99, vec![100, 298, 299, 300], 297),
+            (both, 297, vec![298, 299, 300], 0),
+            (Filter::new([pattern("no*")]), 5, vec![298, 299, 300], 297),
+            (Filter::new([pattern("qu*")]), 0, vec![1, 100], 0),
+            (Filter::everything(), 296, vec![298, 299, 300], 297),
+        ] {
+            let since = Since::after(Offset(after));
+            let page = log.read(since, &filter, ReadLimits::default()).await.expect("read");
+            assert_eq!(offsets(&page.records), expected, "{filter:?} after {after}");
+            assert_eq!((page.trimmed, page.through), (Offset(trimmed), Offset(300)));
+            // In small pages the same, and told once.
+            let limits = ReadLimits { records_max: 1, ..ReadLimits::default() };
+            let (mut since, mut found, mut told) = (since, Vec::new(), Vec::new());
+            while since.after < Offset(300) {
+                let page = log.read(since, &filter, limits).await.expect("read");
+                found.extend(page.records.iter().map(|record| record.offset.0));
+                told.extend((page.trimmed > Offset::ZERO).then_some(page.trimmed.0));
+                let Page { through, trimmed, trims_seen, .. } = page;
+                since = Since { after: through, told: since.told.max(trimmed), trims_seen };
+            }
+            assert_eq!((found, told.iter().sum()), (expected, trimmed), "{told:?}");
+        }
+        log = subject.reopen_with(log, setup.clone()).await;
+    }
+    // The log goes on trimming by the rule.
+    append(&*log, record("noisy", 301)).await;
+    assert_eq!(log.topics(Some("a"), 1)[0].records, 3);
+}
+
+/// The first rule that is for a topic holds, for each topic by itself, by count and by bytes; a
+/// record of several topics is found in those that keep it.
+pub async fn a_rule_holds_for_each_topic_by_itself(subject: &dyn Subject) {
+    let setup = Setup::rules([
+        (Matcher::Exact(topic("rooms/1")), newest(1)),
+        (pattern("rooms/:id"), newest(2)),
+        (pattern("rooms/*"), newest(4)),
+        (pattern("logs/*"), Retention { bytes_max: 20 << 10, ..all() }),
+    ]);
+    let mut log = subject.open_with(setup.clone());
+    for n in 1..=60 {
+        for name in ["rooms/1", "rooms/2", "rooms/3", "rooms/3/x", "other"] {
+            append(&*log, record(name, n)).await;
+        }
+        append(&*log, record("logs/1", "x".repeat(1_024))).await;
+    }
+    append(&*log, record("logs/2", "x".repeat(1_024))).await;
+    let mut shared = record("rooms/1", "shared");
+    shared.topics.extend(["rooms/2", "other"].map(topic));
+    let shared = append(&*log, shared).await;
+    append(&*log, record("rooms/1", "last")).await;
+    for _ in 0..2 {
+        let kept = log.topics(None, usize::MAX).into_iter();
+        let kept: Vec<_> = kept.map(|s| (s.topic.as_str().to_owned(), s.records)).collect();
+        let logs = kept[0].1;
+        assert!((12..20).contains(&logs), "{logs} of 20 KiB");
+        let expected = [
+            ("logs/1", logs),
+            ("logs/2", 1),
+            ("other", 61),
+            ("rooms/1", 1),
+            ("rooms/2", 2),
+            ("rooms/3", 2),
+            ("rooms/3/x", 4),
+        ];
+        assert_eq!(kept, expected.map(|(name, records)| (name.to_owned(), records)));
+        assert_eq!(log.state().records, kept.iter().map(|(_, n)| n).sum::<usize>() - 1);
+        let found = async |filter: Filter| {
+            let since = Since::after(shared.previous());
+            let page = log.read(since, &filter, ReadLimits::default()).await.expect("read");
+            (data(&page.records).join(" "), page.trimmed == shared)
+        };
+        assert_eq!(found(exactly(&["rooms/1"])).await, ("last".to_owned(), true));
+        assert_eq!(found(Filter::new([pattern("rooms/1")])).await, ("last".to_owned(), true));
+        assert_eq!(found(exactly(&["rooms/2"])).await, ("shared".to_owned(), false));
+        assert_eq!(found(exactly(&["other"])).await, ("shared".to_owned(), false));
+        let either = found(Filter::new([pattern("rooms/*")])).await;
+        assert_eq!(either, ("shared last".to_owned(), true));
+        log = subject.reopen_with(log, setup.clone()).await;
+    }
+}
+
 /// A log without records knows how far it came, and goes on from there.
 pub async fn a_log_trimmed_to_nothing_keeps_its_end(subject: &dyn Subject) {
     let mut log = subject.open(newest(0));

@@ -172,7 +172,7 @@ pub async fn publishers_at_the_same_time_append_a_key_once(subject: &dyn Subject
 /// nobody's room.
 pub async fn keys_are_known_up_to_a_count(subject: &dyn Subject) {
     let window = KeyWindow { keys_max: 3, age_max: Duration::MAX };
-    let mut log = subject.open_with(all(), window);
+    let mut log = subject.open_with(Setup::keys(window));
     let event = |n: u64| keyed(&n.to_string(), record("a", n));
     for n in 1..=3 {
         assert_eq!(append(&*log, event(n)).await, Offset(n));
@@ -181,14 +181,14 @@ pub async fn keys_are_known_up_to_a_count(subject: &dyn Subject) {
         for _ in 0..5 {
             append(&*log, record("b", "")).await;
         }
-        log = subject.reopen_with(log, all(), window).await;
+        log = subject.reopen_with(log, Setup::keys(window)).await;
         for n in [3, 2, 1] {
             let again = log.append(event(n).into()).await.unwrap();
             assert_eq!(again.records[..], [Taken::Repeated(Offset(n))]);
         }
     }
     append(&*log, event(4)).await;
-    log = subject.reopen_with(log, all(), window).await;
+    log = subject.reopen_with(log, Setup::keys(window)).await;
     // The newest first: what is forgotten is appended again, and pushes out another.
     for n in [4, 3, 2, 1] {
         let taken = log.append(event(n).into()).await.unwrap().records[0];
@@ -205,7 +205,7 @@ pub async fn keys_are_known_up_to_a_count(subject: &dyn Subject) {
 pub async fn keys_are_known_for_a_time(subject: &dyn Subject) {
     let age_max = Duration::from_millis(300);
     let window = KeyWindow { age_max, ..KeyWindow::default() };
-    let log = subject.open_with(all(), window);
+    let log = subject.open_with(Setup::keys(window));
     let event = || keyed("k", record("a", "same"));
     let first = append(&*log, event()).await;
     let started = Instant::now();
@@ -258,11 +258,11 @@ pub async fn random_keys_equal_the_model(subject: &dyn Subject) {
 async fn run(subject: &dyn Subject, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let window = KeyWindow { keys_max: random.random_range(0..12), age_max: Duration::MAX };
-    let mut log = subject.open_with(all(), window);
+    let mut log = subject.open_with(Setup::keys(window));
     let mut model = Model::default();
     for _ in 0..150 {
         if random.random_range(0..12) == 0 {
-            log = subject.reopen_with(log, all(), window).await;
+            log = subject.reopen_with(log, Setup::keys(window)).await;
         }
         // Key 0 is none. What is published under a key is mostly the same.
         let batch: Vec<_> = (0..random.random_range(0..7))

@@ -18,7 +18,9 @@ mod reads;
 use std::{future::Future, pin::Pin, time::Duration};
 
 pub use self::{appends::*, history::*, keys::*, kinds::*, model::*, reads::*};
-use super::{Batch, KeyWindow, Log, Page, Read, ReadLimits, Retention, SharedLog};
+use super::{
+    Batch, KeyWindow, Log, Page, ReadLimits, Retention, SharedLog, Since, TopicRule, TopicRules,
+};
 use crate::{
     cursor::Offset,
     matcher::{Filter, Matcher, Pattern},
@@ -26,32 +28,61 @@ use crate::{
     topic::Topic,
 };
 
+/// How a log is to be set up.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Setup {
+    /// How much of all topics it keeps.
+    pub retention: Retention,
+    /// How much of single topics.
+    pub rules: TopicRules,
+    /// For how long it knows keys.
+    pub keys: KeyWindow,
+}
+
+impl Setup {
+    fn keys(keys: KeyWindow) -> Self {
+        Self { keys, ..all().into() }
+    }
+
+    fn rules(rules: impl IntoIterator<Item = (Matcher, Retention)>) -> Self {
+        let rules = rules.into_iter().map(|(topics, limits)| TopicRule { topics, limits });
+        let rules = TopicRules::new(rules.collect()).expect("few rules");
+        Self { rules, ..all().into() }
+    }
+}
+
+impl From<Retention> for Setup {
+    /// No rules, and the usual window of keys.
+    fn from(retention: Retention) -> Self {
+        Self { retention, rules: TopicRules::default(), keys: KeyWindow::default() }
+    }
+}
+
 /// What makes the logs that are tested.
 pub trait Subject: Send + Sync {
-    /// An empty log with this retention, which knows keys for this long.
-    fn open_with(&self, retention: Retention, keys: KeyWindow) -> SharedLog;
+    /// An empty log that is set up so.
+    fn open_with(&self, setup: Setup) -> SharedLog;
 
-    /// The log again, after it was closed and opened if it outlives that. The retention and the
-    /// window are those it was opened with.
+    /// The log again, after it was closed and opened if it outlives that. It is set up as it was.
     fn reopen_with(
         &self,
         log: SharedLog,
-        retention: Retention,
-        keys: KeyWindow,
+        setup: Setup,
     ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>>;
 
-    /// [`open_with`](Self::open_with) the usual window of keys.
+    /// [`open_with`](Self::open_with) no rules and the usual window of keys.
     fn open(&self, retention: Retention) -> SharedLog {
-        self.open_with(retention, KeyWindow::default())
+        self.open_with(retention.into())
     }
 
-    /// [`reopen_with`](Self::reopen_with) the usual window of keys.
+    /// [`reopen_with`](Self::reopen_with) no rules and the usual window of keys.
     fn reopen(
         &self,
         log: SharedLog,
         retention: Retention,
     ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
-        self.reopen_with(log, retention, KeyWindow::default())
+        self.reopen_with(log, retention.into())
     }
 }
 
@@ -78,6 +109,8 @@ macro_rules! contract_tests {
             a_log_trimmed_to_nothing_keeps_its_end,
             trims_past_the_bound_may_only_alarm,
             a_reused_id_is_its_earliest_record,
+            a_noisy_topic_under_a_rule_evicts_only_itself,
+            a_rule_holds_for_each_topic_by_itself,
             an_ephemeral_event_is_in_the_tail_alone,
             a_topic_ends_and_opens,
             the_end_of_a_trimmed_topic_is_known_and_is_no_loss,
@@ -105,7 +138,7 @@ macro_rules! contract_tests {
 
 /// Retention that trims nothing.
 fn all() -> Retention {
-    Retention { records_max: usize::MAX, bytes_max: u64::MAX, age_max: Duration::MAX }
+    Retention::UNLIMITED
 }
 
 /// Retention of the newest `records_max` records.
@@ -148,10 +181,9 @@ async fn append(log: &dyn Log, batch: impl Into<Batch>) -> Offset {
 }
 
 async fn page(log: &dyn Log, after: Offset, filter: &Filter, limits: ReadLimits) -> Page {
-    match log.read(after, filter, limits).await.expect("read") {
-        Read::Page(page) => page,
-        Read::Trimmed { resume_after } => panic!("trimmed up to {resume_after}"),
-    }
+    let page = log.read(Since::after(after), filter, limits).await.expect("read");
+    assert_eq!(page.trimmed, Offset::ZERO, "trimmed after {after}");
+    page
 }
 
 /// All that matches, page by page, and how far that reaches.
@@ -176,16 +208,20 @@ fn data(records: &[SharedRecord]) -> Vec<&str> {
     records.iter().map(|record| &*record.new.data).collect()
 }
 
-/// Whether a read after `after` says that something is missing; and that it then says from where
-/// nothing is.
+/// Whether a read after `after` says that something is missing; and that it says so no more to who
+/// knows.
 async fn is_trimmed(log: &dyn Log, after: Offset, filter: &Filter) -> bool {
-    match log.read(after, filter, ReadLimits::default()).await.expect("read") {
-        Read::Page(_) => false,
-        Read::Trimmed { resume_after } => {
-            assert_eq!(resume_after, log.bounds().first.previous());
-            let again = log.read(resume_after, filter, ReadLimits::default()).await;
-            assert!(matches!(again, Ok(Read::Page(_))), "{again:?}");
-            true
-        }
+    let since = Since::after(after);
+    let page = log.read(since, filter, ReadLimits::default()).await.expect("read");
+    let Page { trimmed, trims_seen, .. } = page;
+    assert!(trimmed == Offset::ZERO || trimmed > after);
+    for trims_seen in [0, trims_seen] {
+        let since = Since { after, told: trimmed, trims_seen };
+        let again = log.read(since, filter, ReadLimits::default()).await.expect("read");
+        assert_eq!(again, Page { trimmed: Offset::ZERO, ..page.clone() });
+        let past = Since { trims_seen, ..Since::after(trimmed.max(after)) };
+        let past = log.read(past, filter, ReadLimits::default()).await.expect("read");
+        assert_eq!(past.trimmed, Offset::ZERO);
     }
+    trimmed > Offset::ZERO
 }
