@@ -43,6 +43,8 @@ async fn every_tab_shows_the_whole_answer_through_reload_and_kill() {
     tabs.wait("source.readyState === EventSource.CLOSED").await;
     assert_eq!(tabs.text("#text").await, whole);
 
+    assert_eq!(tabs.text("#asked").await, "What are server-sent events?");
+
     // What is stopped in one tab is stopped in all, and is shorter.
     tabs.front(&first).await;
     tabs.act("document.querySelector('#ask button').click()").await;
@@ -56,6 +58,12 @@ async fn every_tab_shows_the_whole_answer_through_reload_and_kill() {
     tabs.wait(&format!("{STATE} === 'stopped'")).await;
     let stopped = tabs.text("#text").await;
     assert!(whole.starts_with(&stopped) && stopped.len() < whole.len(), "{stopped}");
+
+    // An answer whose beginning is gone does not look like a whole one.
+    guide.hub.publish("answers/9", r#""the rest""#).await;
+    tabs.act("location.hash = '9'").await;
+    tabs.wait_for_text("#text", "[the beginning is no longer kept] the rest").await;
+    tabs.act("source.close(); location.hash = ''").await;
     tabs.quit().await;
 
     // The model's own stream, as it is.

@@ -40,3 +40,25 @@ async fn every_page_with_the_link_shows_each_step_once_and_stops_at_the_end() {
     tabs.quit().await;
     guide.finish();
 }
+
+/// With no more history than the last event, as the guide's limits have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_page_may_be_given_the_last_state_alone() {
+    let mut guide =
+        Guide::follow("progress.md", &["--history-of", "pattern=jobs/* events=1"]).await;
+    guide.serve("server").await;
+    let (tabs, first) = Tabs::open(&guide.url("8000", "/")).await;
+    tabs.act("document.querySelector('#start').click()").await;
+    tabs.wait_for_count(STEPS, 2).await;
+    let link: String = serde_json::from_value(tabs.value("location.href").await).unwrap();
+    guide.hub.kill_and_start_again().await;
+    tabs.wait(DONE).await;
+    tabs.wait("source.readyState === EventSource.CLOSED").await;
+    tabs.another(&link).await;
+    tabs.wait(DONE).await;
+    tabs.wait("source.readyState === EventSource.CLOSED").await;
+    assert_eq!(tabs.texts(STEPS).await, <[&str; 0]>::default());
+    tabs.close_and_front(&first).await;
+    tabs.quit().await;
+    guide.finish();
+}
