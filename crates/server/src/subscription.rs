@@ -417,8 +417,17 @@ impl Subscription {
         if self.ask_ended && self.state != State::Closed {
             return Demand::Ended;
         }
-        if self.ends_at.is_some_and(|at| self.opened && at <= self.after) {
+        let is_over = self.ends_at.is_some_and(|at| self.opened && at <= self.after);
+        if is_over && self.state != State::Closed {
             self.state = State::Closed;
+            // Behind the last event there may be much that is for others. Who comes back from
+            // before it would have all of it looked through again, and never hear that it is over.
+            let mut out = Vec::new();
+            self.tell_cursor(&mut out);
+            if !out.is_empty() {
+                self.delivered.bytes += out.len() as u64;
+                return Demand::Send(out.into());
+            }
         }
         let may_ask = !self.asked && self.read_at.is_none_or(|at| at <= now);
         match &self.state {
@@ -668,13 +677,18 @@ impl Subscription {
         self.heartbeat_at = now + self.config.heartbeat;
         let mut out = Vec::new();
         self.config.format.heartbeat(&mut out);
+        self.tell_cursor(&mut out);
+        self.delivered.bytes += out.len() as u64;
+        out.into()
+    }
+
+    // If it has moved.
+    fn tell_cursor(&mut self, out: &mut Vec<u8>) {
         if self.opened && self.config.cursors && self.after > self.told {
             self.told = self.after;
             let cursor = self.cursor(self.after);
-            self.config.format.notice(&mut out, CURSOR, cursor, None, &json!({}));
+            self.config.format.notice(out, CURSOR, cursor, None, &json!({}));
         }
-        self.delivered.bytes += out.len() as u64;
-        out.into()
     }
 
     fn push(&mut self, out: Vec<u8>) {

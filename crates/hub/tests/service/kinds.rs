@@ -56,7 +56,9 @@ async fn who_follows_a_topic_that_ends_gets_what_is_left_and_then_204() {
     let last = hub.post("/events/a", "last").await.id();
     let end = hub.ask("DELETE /events/a", "").await.id();
     assert_eq!(hub.ask("DELETE /events/a", "").await.id(), end, "it changes nothing");
-    assert!(live.end().await.ends_with("data: last\n\n"));
+    let text = live.end().await;
+    let told = format!("data: last\n\nid: {end}\nevent: tidings.cursor\ndata: {{}}\n\n");
+    assert!(text.ends_with(&told), "{text}");
     let back = |id: &str| format!("GET /events/a\nLast-Event-ID: {id}");
     for head in
         [back(&last), back(&end), "GET /events/a".into(), back(&last).replace("GET", "HEAD")]
@@ -89,6 +91,23 @@ async fn who_follows_a_topic_that_ends_gets_what_is_left_and_then_204() {
     hub.ask("DELETE /events/b", "").await.id();
     of_two.end().await;
     assert_eq!(hub.get("/events?topic=a&topic=b").await.status, 204);
+}
+
+#[tokio::test]
+async fn much_that_is_for_others_does_not_keep_a_subscriber_coming_back() {
+    let hub = Hub::start().await;
+    hub.post("/events/a", "seen").await;
+    let unseen = [r#"{"topic":"a","data":"unseen","private":true}"#; 1_000].join("\n");
+    for _ in 0..2 {
+        assert_eq!(hub.batch(&unseen).await.status, 200);
+    }
+    let end = hub.ask("DELETE /events/a", "").await.id();
+    let (_, left) = hub.follow("GET /events/a?last_event_id=earliest").await;
+    let text = left.end().await;
+    assert!(text.contains("data: seen") && !text.contains("unseen"), "{text}");
+    let last = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back();
+    assert_eq!(last, Some(end.as_str()));
+    assert_eq!(hub.ask(&format!("GET /events/a\nLast-Event-ID: {end}"), "").await.status, 204);
 }
 
 #[tokio::test]
