@@ -25,6 +25,8 @@ pub(super) struct Trims {
 impl<L: Copy> Index<L> {
     /// How many topics' trims are remembered one by one.
     pub const TRIMS_MAX: usize = 100_000;
+    // A topic with a rule keeps so many marks at most, or as many as events.
+    const MARKS_OF_TOPIC_MAX: usize = 100;
     // One go of a look. Where others trim as fast as it looks, it ends all the same.
     const GOES_MAX: u32 = 1_000;
 
@@ -135,9 +137,12 @@ impl<L: Copy> Index<L> {
     pub(super) fn watch(&mut self, id: TopicId, oldest_is_new: bool) {
         let Some(entry) = self.topics.get(&id) else { return };
         let Some(limits) = entry.rule.map(|rule| self.rules.limits(rule)) else { return };
-        // Marks are no events, and go with those around them.
-        let events = entry.offsets.len() - entry.marks as usize;
-        let is_over = events > limits.records_max || entry.bytes > limits.bytes_max;
+        // Marks are no events, and go with those around them; unless there are ever more of them,
+        // from somebody who ends and opens a topic without an event that is kept.
+        let marks = entry.marks as usize;
+        let is_over = entry.offsets.len() - marks > limits.records_max
+            || marks > limits.records_max.max(Self::MARKS_OF_TOPIC_MAX)
+            || entry.bytes > limits.bytes_max;
         self.overruns.set_over(id, is_over);
         if !oldest_is_new || limits.age_max == Duration::MAX {
             return;
@@ -321,7 +326,7 @@ mod tests {
     use crate::{
         log::{Place, Since, TopicRule, TopicRules},
         matcher::{Matcher, Pattern},
-        record::{NewRecord, PublisherId},
+        record::{Kind, NewRecord, PublisherId},
         topic::Topic,
     };
 
@@ -415,6 +420,25 @@ mod tests {
         index.trim(&none, Timestamp::default(), 9, |hit| gone.push(hit.location));
         assert_eq!((gone, index.records(), index.bytes()), (vec![1, 2, 3], 0, 0));
         assert_eq!((index.topics_with_records(), index.first()), (0, Offset(4)));
+    }
+
+    #[test]
+    fn a_topic_that_only_ends_and_opens_is_trimmed_by_its_rule() {
+        let mut index = index(Matcher::Exact(topic("noisy")), LAST);
+        push(&mut index, &NewRecord::new(topic("quiet"), ""), 0);
+        push(&mut index, &NewRecord::new(topic("noisy"), ""), 0);
+        for _ in 0..Index::<u64>::MARKS_OF_TOPIC_MAX / 2 {
+            push(&mut index, &NewRecord::mark(Kind::Ended, topic("noisy")), 0);
+            push(&mut index, &NewRecord::mark(Kind::Opened, topic("noisy")), 0);
+        }
+        assert!(trim(&mut index, 0).is_empty(), "an event stays for a while");
+        for _ in 0..1_000 {
+            push(&mut index, &NewRecord::mark(Kind::Ended, topic("noisy")), 0);
+            trim(&mut index, 0);
+        }
+        assert_eq!(index.records(), 1 + Index::<u64>::MARKS_OF_TOPIC_MAX);
+        let ended = index.ended(&Filter::new([Matcher::Exact(topic("noisy"))]));
+        assert_eq!(ended, Some(index.last()));
     }
 
     #[test]
