@@ -85,12 +85,14 @@ async fn find(hub: &Hub, id: &str) -> Result<SharedRecord, Problem> {
         return Err(unknown(GapReason::UnknownId, why));
     }
     found.ok_or_else(|| {
-        let first = hub.log.bounds().first;
-        if offset == Offset::ZERO || offset >= first {
+        if offset == Offset::ZERO {
             return never();
         }
-        let why = format!("it was trimmed; the oldest there is is {}", cursor(first, bounds));
-        unknown(GapReason::Trimmed, &why)
+        // Its topic may keep less than the log does of others.
+        let first = hub.log.bounds().first;
+        let oldest = (offset < first).then(|| cursor(first, bounds));
+        let oldest = oldest.map(|oldest| format!("; the oldest there is is {oldest}"));
+        unknown(GapReason::Trimmed, &format!("it was trimmed{}", oldest.unwrap_or_default()))
     })
 }
 

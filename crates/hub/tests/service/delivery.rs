@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tidings_hub::config::Config;
-use tidings_server::log::Retention;
+use tidings_server::{
+    log::{Retention, TopicRule, TopicRules},
+    matcher::Matcher,
+    topic::Topic,
+};
 use tokio::{io::BufReader, net::TcpSocket};
 
 use crate::support::{Connection, Hub, soon};
@@ -267,4 +271,18 @@ async fn an_event_that_is_not_there_is_told_apart() {
     }
     let here = hub.get(&target(&ids[3], "ann")).await;
     here.is_problem(404, "unknown-subscriber");
+}
+
+#[tokio::test]
+async fn an_event_that_only_its_topic_keeps_no_longer_was_trimmed() {
+    let limits = Retention { records_max: 1, ..Retention::UNLIMITED };
+    let topics = Matcher::Exact(Topic::new("a").unwrap());
+    let rules = TopicRules::new(vec![TopicRule { topics, limits }]).unwrap();
+    let hub = Hub::with(|config| config.topic_rules = rules).await;
+    hub.post("/events/b", "older, and kept").await;
+    let gone = hub.post("/events/a", "secret").await.id();
+    hub.post("/events/a", "secret").await;
+    let problem = hub.get(&target(&gone, "ann")).await.is_problem(404, "unknown-event");
+    assert_eq!(problem["reason"], "trimmed");
+    assert!(problem["detail"].as_str().unwrap().ends_with("it was trimmed"), "{problem}");
 }

@@ -41,7 +41,8 @@ impl Hub {
             ..Config::default()
         };
         change(&mut config);
-        let log = Arc::new(MemoryLog::new(config.retention, rand::random()));
+        let log = MemoryLog::new(config.retention, rand::random());
+        let log = Arc::new(log.with_topic_rules(config.topic_rules.clone()));
         Self::over(config, log).await
     }
 
