@@ -9,7 +9,6 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tidings_hub::disk::{DiskLog, Options};
 use tidings_server::{
-    cursor::Offset,
     log::{Log, ReadLimits, Retention, Since},
     matcher::{Filter, Matcher},
     record::NewRecord,

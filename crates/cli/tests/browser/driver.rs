@@ -9,6 +9,7 @@ use fantoccini::{
     wd::{Capabilities, WebDriverCompatibleCommand, WindowHandle},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -22,9 +23,25 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A driver that can open one page at a time.
 pub(crate) struct Browser {
     name: &'static str,
-    _driver: Child,
+    driver: Child,
     url: String,
     capabilities: Capabilities,
+}
+
+/// A test that fails leaves its page open, and a driver that is killed its browser running.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let Some(driver) = self.driver.id() else { return };
+        let threads = std::fs::read_dir(format!("/proc/{driver}/task")).into_iter().flatten();
+        for thread in threads.flatten() {
+            let children = std::fs::read_to_string(thread.path().join("children"));
+            let children = children.unwrap_or_default();
+            for child in children.split(' ').filter_map(|id| Pid::from_raw(id.parse().ok()?)) {
+                // It may be gone already.
+                let _ = kill_process(child, Signal::KILL);
+            }
+        }
+    }
 }
 
 impl Browser {
@@ -95,9 +112,10 @@ impl Browser {
         // Read on, so that the driver never waits for a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let Value::Object(capabilities) = capabilities else { unreachable!() };
-        Self { name, _driver: driver, url, capabilities }
+        Self { name, driver, url, capabilities }
     }
 
+    /// Opens a page. It must be closed before the next one.
     pub(crate) async fn open(&self, url: &str) -> Page {
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(self.capabilities.clone());

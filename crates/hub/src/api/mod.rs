@@ -10,6 +10,7 @@ mod explanation;
 mod follow;
 mod head;
 mod key;
+mod openapi;
 mod publish;
 mod status;
 mod stream;
@@ -51,6 +52,7 @@ pub(crate) fn router(hub: Hub) -> Router {
         .route("/readyz", get(status::readyz))
         .route("/problems", get(status::problems))
         .route("/problems/{slug}", get(status::problem))
+        .route("/openapi.json", get(openapi::description))
         .route("/", get(web::index))
         .route("/assets/{*path}", get(web::asset));
     router = demo::routes(router, &hub);

@@ -8,6 +8,7 @@ mod follow;
 mod idempotency;
 mod kinds;
 mod leaving;
+mod openapi;
 mod publish;
 mod status;
 mod stream;

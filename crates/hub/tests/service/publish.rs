@@ -199,7 +199,7 @@ async fn an_announced_body_takes_no_room_before_it_comes() {
 }
 
 /// A log whose appends fail in the way it is told.
-struct Failing(MemoryLog, AppendError);
+pub(crate) struct Failing(pub(crate) MemoryLog, pub(crate) AppendError);
 
 impl Log for Failing {
     fn append(&self, _: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {

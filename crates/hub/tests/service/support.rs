@@ -150,7 +150,7 @@ impl Connection {
         }
     }
 
-    async fn body(&mut self, answer: &Answer) -> String {
+    pub(crate) async fn body(&mut self, answer: &Answer) -> String {
         if let Some(length) = answer.header("content-length") {
             let mut body = vec![0; length.parse().unwrap()];
             soon(self.0.read_exact(&mut body)).await.unwrap();
