@@ -17,7 +17,7 @@ export function showCode() {
   // Not -d, which would take data that begins with @ for the name of a file.
   write(element("shell-code"),
     `# follow\ncurl -N ${quoted(url)}\n\n` +
-    `# publish\ncurl ${headers}--data-raw ${quoted(element("data").value)} \\\n  ${quoted(location.origin + publishUrl())}`);
+    `# publish\ncurl ${headers}--data-raw ${quoted(element("data").value)} \\\n${quoted(location.origin + publishUrl())}`);
 }
 
 // Copies the text of the element that a button names, and says so on the button for a while.

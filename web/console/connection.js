@@ -5,6 +5,10 @@ import { painter } from "./draw.js";
 import { count, element, span, write } from "./element.js";
 
 const PATIENCE_MS = 5_000;
+const NOTHING = {
+  open: "Nothing yet. Publish something, and it appears here.",
+  closed: "Nothing is followed: press Follow, and what is published then appears here.",
+};
 const WORDS = ["CONNECTING", "OPEN", "CLOSED"];
 
 // Answers a function that shows the state of what `following()` is.
@@ -17,6 +21,7 @@ function show(now) {
   write(element("ready-state"), `readyState ${ready}, ${WORDS[ready]}`);
   write(element("story"), story(now));
   write(element("refused"), now?.over?.refused ? `Not following: ${now.over.refused}` : "");
+  write(element("empty"), NOTHING[!now || ready === EventSource.CLOSED ? "closed" : "open"]);
   write(element("lastid"), now?.lastId || "none");
   write(element("alive"), alive(now));
   write(element("reconnects"), count(Math.max(0, (now?.opened ?? 0) - 1)));

@@ -13,12 +13,14 @@ function say(text, bad = false) {
 const OPEN_OUTCOME = "It may have been published or not; with an idempotency key it is safe to send it again.";
 
 async function publish() {
+  const isPrivate = element("private").checked;
   const init = { method: "POST", body: element("data").value, headers: publishHeaders() };
   const { response, trouble } = await ask(publishUrl(), init, (patience) => say(patience));
   if (trouble) return say(`No answer to the publish: ${trouble} ${OPEN_OUTCOME}`, true);
   if (!response.ok) return say(`Not published: ${await detail(response)}`, true);
   const { id } = await response.json();
-  say(id == null ? "Published to whoever follows now; it is not kept and has no id." : `Published as ${id}`);
+  const hidden = isPrivate ? ". It is private: it is kept, but shown to nobody until there are access tokens." : "";
+  say(id == null ? "Published to whoever follows now; it is not kept and has no id." : `Published as ${id}${hidden}`);
 }
 
 async function end(topic) {

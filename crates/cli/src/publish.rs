@@ -76,7 +76,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TOPIC")]
     topic: Vec<String>,
 
-    /// Show it only to subscribers that are authorised for one of its topics.
+    /// Show it only to subscribers that are authorised for one of its topics. A hub has no access tokens
+    /// yet, and shows it to nobody.
     #[arg(long)]
     private: bool,
 

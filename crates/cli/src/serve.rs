@@ -53,6 +53,11 @@ pub(crate) fn run(args: Args) -> ExitCode {
         }
         cause = inner.source();
     }
+    if let Error::Serve(ServeError::Listen { cause, .. }) = &error
+        && cause.kind() == io::ErrorKind::AddrInUse
+    {
+        text.push_str("; is a hub running there already? --listen 127.0.0.1:0 takes a free port");
+    }
     anstream::eprintln!("error: {text}");
     // 2 is what a command line that is not understood exits with.
     ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
@@ -81,7 +86,7 @@ async fn serve(config: Config) -> Result<(), Error> {
         %address,
         history,
         events,
-        "the hub is ready: publish with `curl -d hello {url}events/news`, \
+        "the hub is ready: open {url} in a browser, publish with `curl -d hello {url}events/news`, \
          follow with `curl -N {url}events/news`"
     );
     server.run(leave).await;

@@ -17,7 +17,7 @@ pub(crate) struct Target {
 /// Why a URL is not that of a topic.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TargetError {
-    #[error("this is not an absolute URL: {0}")]
+    #[error("this is not an absolute URL, which begins with http:// or https://: {0}")]
     Url(#[from] url::ParseError),
     #[error("the URL must be http or https, not {0}")]
     Scheme(String),

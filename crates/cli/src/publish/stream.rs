@@ -101,7 +101,12 @@ fn settle(answer: Answer, is_interrupted: bool) -> Result<(), CommandError> {
     if answer.repeated > 0 {
         say(format!("Of them, {} had been published before.", HumanCount(answer.repeated)));
     }
-    if answer.incomplete {
+    if events == 0 {
+        say(
+            "The input has no event: an event stream has lines such as `data: hello`, and an empty \
+             line after each event. Without --stream, each line of the input is an event.",
+        );
+    } else if answer.incomplete {
         say("The input ended within an event, without an empty line after it; that event is not \
              published.");
     }

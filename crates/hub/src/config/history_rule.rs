@@ -55,10 +55,10 @@ pub enum HistoryRuleError {
         cause: ValueError,
     },
     /// The name is no topic.
-    #[error("the topic is none: {0}")]
+    #[error("this is no topic: {0}")]
     Topic(TopicError),
     /// The pattern is none.
-    #[error("the pattern is none: {0}")]
+    #[error("this is no pattern: {0}")]
     Pattern(PatternError),
 }
 
@@ -191,9 +191,9 @@ mod tests {
             ("topic=a events=0", "events=0: the number must be from 1"),
             ("topic=a bytes=10mb", "bytes=10mb: a size is a number of bytes"),
             ("topic=a age=5", "age=5: a duration is a number with a unit"),
-            ("topic= events=1", "the topic is none"),
-            ("topic=a* events=1", "the topic is none"),
-            ("pattern=rooms/: events=1", "the pattern is none"),
+            ("topic= events=1", "this is no topic"),
+            ("topic=a* events=1", "this is no topic"),
+            ("pattern=rooms/: events=1", "this is no pattern"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");

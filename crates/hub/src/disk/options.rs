@@ -96,7 +96,11 @@ pub enum Durability {
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process has the directory open. The operator's to mend.
-    #[error("{} is in use by another process; a log is open in one process at a time", dir.display())]
+    #[error(
+        "{} is in use by another process, such as a hub that runs already; each needs a directory \
+         of its own",
+        dir.display()
+    )]
     Locked {
         /// The directory.
         dir: PathBuf,
