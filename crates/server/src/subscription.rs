@@ -65,7 +65,8 @@ impl Default for SubscriptionConfig {
 /// Where a stream goes on when history is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnGap {
-    /// From the oldest event there is; events may then repeat.
+    /// With what is left after the subscriber's own place; if that is not known, from the oldest
+    /// event there is, and events may then repeat.
     #[default]
     Oldest,
     /// From now.
@@ -256,6 +257,9 @@ pub struct Subscription {
     /// How far the subscriber was told of gaps. While that is ahead of its place, it reads the log,
     /// for the ids that it gets say so, and the shared frames' do not.
     gaps_told: Offset,
+    /// What there was when it began, for who asked for all of that: up to here it reads from the
+    /// log, as the tail also has what was trimmed.
+    history_through: Offset,
     /// What the last read says of how it looked for them.
     trims_seen: u64,
     opening: Opening,
@@ -326,6 +330,7 @@ impl Subscription {
             heard,
             told: Offset::ZERO,
             gaps_told: Offset::ZERO,
+            history_through: Offset::ZERO,
             trims_seen: 0,
             opening: Opening::Place,
             opened: false,
@@ -352,7 +357,8 @@ impl Subscription {
             Start::Earliest => {
                 self.start_after(bounds.first.previous());
                 self.opening = Opening::Earliest;
-                return;
+                self.history_through = bounds.last;
+                return self.go_on();
             }
             Start::After(id) => id,
         };
@@ -388,6 +394,8 @@ impl Subscription {
             OnGap::Oldest => {
                 self.after = bounds.first.previous();
                 self.opening = Opening::Gap(reason, bounds);
+                self.history_through = bounds.last;
+                self.go_on();
             }
             OnGap::Latest => self.tell_gap(reason, bounds.last, Offset::ZERO, bounds),
         }
@@ -598,8 +606,8 @@ impl Subscription {
 
     // The tail says whether it reaches back to here, if its frames may be sent.
     fn go_on(&mut self) {
-        let is_told_ahead = self.after < self.gaps_told;
-        self.state = if is_told_ahead { State::Reading } else { State::Live };
+        let is_of_log = self.after < self.gaps_told.max(self.history_through);
+        self.state = if is_of_log { State::Reading } else { State::Live };
         self.woken = true;
     }
 

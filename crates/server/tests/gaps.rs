@@ -402,3 +402,19 @@ async fn run(seed: u64) -> (usize, usize) {
     check(&follower, &filter, &published, &log);
     (follower.gaps().len(), cuts)
 }
+
+/// The shared tail also has what a rule has trimmed; who asks for all there is gets no more than
+/// that.
+#[tokio::test(start_paused = true)]
+async fn earliest_gets_what_the_rule_keeps_and_no_other() {
+    let log = log_with(vec![rule(Matcher::Exact(topic("noisy")), 1)], usize::MAX, 1 << 20);
+    let fanout = fanout(&log);
+    publish(&log, &["quiet", "noisy", "noisy", "noisy"]).await;
+    for start in [Start::Earliest, Start::After("unknown".to_owned())] {
+        let mut follower = Follower::new(exact(&["noisy"]), start);
+        while follower.events() == 0 {
+            follower.read(&fanout, usize::MAX).await;
+        }
+        assert_eq!(follower.data(), ["4"]);
+    }
+}

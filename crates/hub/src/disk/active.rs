@@ -9,7 +9,7 @@ use tidings_server::cursor::Offset;
 
 use super::{
     Kept, Location, Shared,
-    compaction::{Compacted, Plan},
+    compaction::{Compacted, Failed, Plan},
     frame,
     helper::{Helper, Spare, Task},
     manifest::{End, Left, Manifest},
@@ -39,9 +39,8 @@ pub(super) struct Active {
     spare: Spare,
     helper: Helper,
     // What becomes of segments that are being compacted.
-    compacting: Option<mpsc::Receiver<io::Result<Compacted>>>,
-    // After one that failed: not before this segment.
-    compact_from: u32,
+    compacting: Option<(Vec<u32>, mpsc::Receiver<io::Result<Compacted>>)>,
+    not_compacted: Failed,
     _lock: Lock,
 }
 
@@ -102,7 +101,7 @@ impl Active {
             spare,
             helper,
             compacting: None,
-            compact_from: 0,
+            not_compacted: Failed::default(),
             _lock: lock,
         })
     }
@@ -262,7 +261,7 @@ impl Active {
     pub(super) fn compact(&mut self) {
         // Also what is begun here, if it is done in turn.
         for _ in 0..2 {
-            if let Some(compacting) = &self.compacting {
+            if let Some((numbers, compacting)) = &self.compacting {
                 match compacting.try_recv() {
                     Err(mpsc::TryRecvError::Empty) => return,
                     Err(mpsc::TryRecvError::Disconnected) => {}
@@ -270,26 +269,31 @@ impl Active {
                     Ok(Err(error)) => {
                         let dir = self.shared.options.dir.display();
                         tracing::warn!(
-                            "{dir}: cannot compact old segments: {error}; trying again with the \
-                             next"
+                            "{dir}: cannot compact segments {numbers:?}: {error}; trying again \
+                             later"
                         );
-                        self.compact_from = self.segment.number + 1;
+                        self.not_compacted.add(numbers, self.segment.number);
                     }
                 }
                 self.compacting = None;
             }
-            if self.segment.number < self.compact_from || !self.shared.state.read().may_compact {
+            let again = self.not_compacted.forgive(self.segment.number);
+            if !again && !self.shared.state.read().may_compact {
                 return;
             }
             let bytes_max = self.shared.options.segment_bytes / 2;
-            let plan = Plan::choose(&self.shared.state.read(), self.end.segment, bytes_max);
+            let plan = {
+                let state = self.shared.state.read();
+                Plan::choose(&state, self.end.segment, bytes_max, &self.not_compacted)
+            };
             let Some(plan) = plan else {
                 self.shared.state.write().may_compact = false;
                 return;
             };
             let (answer, answered) = mpsc::sync_channel(1);
+            let numbers = plan.numbers();
             self.helper.start(Task::Compact { plan, answer });
-            self.compacting = Some(answered);
+            self.compacting = Some((numbers, answered));
         }
     }
 

@@ -1,7 +1,11 @@
 //! Compaction: what is left of segments that are mostly trimmed is copied together, so that a few
 //! old records do not keep everything around them on the disk.
 
-use std::{io, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::Arc,
+};
 
 use tidings_server::{
     cursor::Offset,
@@ -33,6 +37,29 @@ pub(super) struct Plan {
     hits: Vec<Hit<Location>>,
 }
 
+/// The segments that could not be compacted, such as one with a record that cannot be read, and
+/// after which new segment each is tried again: the others do not wait for it.
+#[derive(Debug, Default)]
+pub(super) struct Failed(BTreeMap<u32, u32>);
+
+impl Failed {
+    // A disk that was full has room again by then, and a damaged one is not read all the time.
+    const PASSED_OVER_FOR: u32 = 64;
+
+    /// The segments of a plan could not be compacted while `active` was written.
+    pub(super) fn add(&mut self, numbers: &[u32], active: u32) {
+        let until = active.saturating_add(Self::PASSED_OVER_FOR);
+        self.0.extend(numbers.iter().map(|&number| (number, until)));
+    }
+
+    /// Forgets those whose time has come; whether there were any.
+    pub(super) fn forgive(&mut self, active: u32) -> bool {
+        let before = self.0.len();
+        self.0.retain(|_, until| *until > active);
+        self.0.len() < before
+    }
+}
+
 /// The segment that takes their place.
 #[derive(Debug)]
 pub(super) struct Compacted {
@@ -62,14 +89,16 @@ impl Plan {
     /// As what is freed is more than what is copied, compaction writes no more than publishing
     /// does. Where it ends, no two neighbours are together mostly trimmed: the segments before
     /// the end take at most twice the bytes that are kept, and few files.
-    pub(super) fn choose(state: &State, end: u32, bytes_max: u64) -> Option<Self> {
+    pub(super) fn choose(state: &State, end: u32, bytes_max: u64, failed: &Failed) -> Option<Self> {
         let sealed = state.segments.partition_point(|kept| kept.segment.number < end);
-        let worst = state.segments.range(..sealed).position(Kept::is_wasteful)?;
-        let kept = state.segments.get(worst)?;
-        let (mut from, mut live, mut bytes) = (worst, kept.live_bytes, kept.file_bytes);
+        let passed_over = |kept: &Kept| failed.0.contains_key(&kept.segment.number);
+        let is_due = |kept: &Kept| kept.is_wasteful() && !passed_over(kept);
+        let wasteful = state.segments.range(..sealed).position(is_due)?;
+        let kept = state.segments.get(wasteful)?;
+        let (mut from, mut live, mut bytes) = (wasteful, kept.live_bytes, kept.file_bytes);
         while let Some(before) = from.checked_sub(1).and_then(|at| state.segments.get(at)) {
             let more = (live + before.live_bytes, bytes + before.file_bytes);
-            if more.0 > bytes_max || !is_wasteful(more.0, more.1) {
+            if more.0 > bytes_max || !is_wasteful(more.0, more.1) || passed_over(before) {
                 break;
             }
             (live, bytes) = more;
@@ -81,17 +110,31 @@ impl Plan {
         let oldest = state.segments.front().map_or(1, |kept| kept.segment.number);
         Some(Self {
             trims: Trims::of(&state.index, oldest),
-            sources: state.segments.range(from..=worst).map(|s| Arc::clone(&s.segment)).collect(),
-            next: Arc::clone(&state.segments.get(worst + 1)?.segment),
+            sources: state
+                .segments
+                .range(from..=wasteful)
+                .map(|s| Arc::clone(&s.segment))
+                .collect(),
+            next: Arc::clone(&state.segments.get(wasteful + 1)?.segment),
             last: kept.last,
             spans: read::spans(state, &hits),
             hits,
         })
     }
 
+    /// The segments that it compacts.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        self.sources.iter().map(|source| source.number).collect()
+    }
+
     /// Writes the segment, and puts it in place of its sources. After a crash at any point the
     /// sources are there, or it is.
-    pub(super) fn run(&self, storage: &dyn Storage) -> io::Result<Compacted> {
+    /// The sources that could not be removed are added to `left`.
+    pub(super) fn run(
+        &self,
+        storage: &dyn Storage,
+        left: &mut VecDeque<u32>,
+    ) -> io::Result<Compacted> {
         let (Some(first), Some(last)) = (self.sources.first(), self.sources.last()) else {
             return Err(io::Error::other("nothing to compact"));
         };
@@ -121,9 +164,11 @@ impl Plan {
             let _ = storage.remove(&new_name);
             return made;
         };
-        // What is left of them stands in the new one; else the next start removes them.
+        // What is left of them stands in the new one.
         for source in self.sources.iter().filter(|source| source.number != number) {
-            let _ = storage.remove(&Segment::name(source.number));
+            if storage.remove(&Segment::name(source.number)).is_err() {
+                left.push_back(source.number);
+            }
         }
         Ok(compacted)
     }

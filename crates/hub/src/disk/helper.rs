@@ -166,7 +166,9 @@ impl Worker {
                 let _ = answer.send(prepared);
             }
             // If nobody waits any more, the next start finds it.
-            Task::Compact { plan, answer } => drop(answer.send(plan.run(&*self.storage))),
+            Task::Compact { plan, answer } => {
+                drop(answer.send(plan.run(&*self.storage, &mut self.to_remove)));
+            }
             Task::Sync(segment) => self.synced &= segment.file.sync().is_ok(),
             Task::Remove { trims, numbers } => {
                 self.to_remove.extend(numbers);

@@ -209,7 +209,9 @@ impl Scan {
         let file = Arc::clone(&found.file);
         let (number, is_compacted) = (found.number, found.compacted.is_some());
         let segment = Arc::new(Segment { number, file, zeroed_bytes, is_compacted });
-        self.kept.push(Kept { segment, last, live_bytes, file_bytes: found.bytes });
+        // Behind the end of the last one are zeros, which are cut off.
+        let file_bytes = if next.is_some() { found.bytes } else { at };
+        self.kept.push(Kept { segment, last, live_bytes, file_bytes });
         self.index.advance(last);
         Ok(sealed)
     }

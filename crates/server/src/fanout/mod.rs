@@ -235,8 +235,8 @@ impl Shared {
         })
     }
 
-    fn leave(&self, session: &OpenSession) {
-        let mark = self.rung_through();
+    // `mark` must have been read while it was still rung for.
+    fn leave(&self, session: &OpenSession, mark: Offset) {
         let closed = Closed { at: Timestamp::now(), log_end: self.log.bounds().last };
         self.registry.close(session, mark, closed);
     }

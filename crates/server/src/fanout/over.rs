@@ -52,10 +52,11 @@ impl Fanout {
     pub async fn remember_over(&self, caller: Caller, filter: Filter, start: &Start) {
         let place = self.place(start, self.0.log.bounds()).await;
         let session = self.0.enter(caller, Arc::new(filter), Arc::default(), start);
+        let mark = self.0.rung_through();
         if let Some(place) = place {
             session.place(place.after);
         }
-        self.0.leave(&session);
+        self.0.leave(&session, mark);
     }
 
     // Where it starts, if that is known without a gap.

@@ -165,8 +165,10 @@ impl Subscriber {
 impl Drop for Subscriber {
     fn drop(&mut self) {
         let session = &self.session;
+        // The mark first: nobody rings for what comes once it is removed.
+        let mark = self.shared.rung_through();
         self.shared.interest.lock().remove(self.id, &session.filter);
-        self.shared.leave(session);
+        self.shared.leave(session, mark);
     }
 }
 

@@ -487,6 +487,15 @@ impl<L: Copy> Index<L> {
         topics.try_fold(first, |last, topic| Some(last.max(ended(topic)?)))
     }
 
+    // How many of the topic's records from the one at `at` on are events.
+    fn events_from(&self, entry: &TopicEntry, at: usize) -> usize {
+        let records = entry.offsets.range(at..);
+        if entry.marks == 0 {
+            return records.len();
+        }
+        records.filter(|offset| !self.marks.contains(offset)).count()
+    }
+
     /// Topics with records, by name, from the one after `after`, at the moment `now`.
     pub fn summaries(
         &self,
@@ -511,7 +520,7 @@ impl<L: Copy> Index<L> {
                     records: entry.offsets.len() - entry.marks as usize,
                     last,
                     ended: entry.ended.is_some(),
-                    recent: entry.offsets.len() - entry.offsets.partition_point(is_old),
+                    recent: self.events_from(entry, entry.offsets.partition_point(is_old)),
                 })
             })
             .take(count_max)
@@ -528,13 +537,16 @@ impl<L: Copy> Index<L> {
 pub struct Look {
     since: Since,
     trimmed: Offset,
+    // How many trims there were when it began.
+    begun: Option<u64>,
+    // The goes since it came to those.
     goes: u32,
 }
 
 impl Look {
     /// Looks at what there is since then.
     pub fn new(since: Since) -> Self {
-        Self { since, trimmed: Offset::ZERO, goes: 0 }
+        Self { since, trimmed: Offset::ZERO, begun: None, goes: 0 }
     }
 }
 

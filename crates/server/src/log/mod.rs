@@ -101,7 +101,7 @@ pub trait Log: Send + Sync + 'static {
     /// afterwards while it remembers how far the topic was trimmed.
     fn ended(&self, filter: &Filter) -> Option<Offset>;
 
-    /// The topics with events, by name, from the one after `after`: at most `count_max`.
+    /// The topics with records, by name, from the one after `after`: at most `count_max`.
     fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary>;
 
     /// How the log is, for health checks and metrics.
@@ -365,7 +365,7 @@ pub struct TopicSummary {
     pub last: Offset,
     /// Whether it has ended, and was not opened since.
     pub ended: bool,
-    /// How many of its records are of the last [`RECENT`](Self::RECENT).
+    /// How many of its events are of the last [`RECENT`](Self::RECENT).
     pub recent: usize,
 }
 

@@ -226,3 +226,25 @@ fn a_damaged_compacted_segment_is_no_silent_loss() {
         }
     });
 }
+
+#[test]
+fn a_record_that_cannot_be_read_holds_up_no_other_segment() {
+    runtime().block_on(async {
+        let (disk, options) = (SimDisk::new(1), ruled());
+        let log = open(&disk, &options, 1).unwrap();
+        log.append(record("quiet", &"q".repeat(300)).into()).await.unwrap();
+        disk.tamper("0000000001.log", |bytes| {
+            let at = bytes.iter().position(|byte| *byte == b'q').unwrap() + 100;
+            bytes[at] ^= 1;
+        });
+        for n in 0..3_000 {
+            let name = if n % 40 == 0 { "quiet" } else { "noisy" };
+            log.append(record(name, &"x".repeat(300)).into()).await.unwrap();
+        }
+        let (bytes, files) = size(&disk);
+        assert!(
+            bytes as u64 <= 10 * log.state().bytes && files < 60,
+            "{bytes} bytes, {files} files"
+        );
+    });
+}

@@ -27,8 +27,9 @@ impl<L: Copy> Index<L> {
     pub const TRIMS_MAX: usize = 100_000;
     // A topic with a rule keeps so many marks at most, or as many as events.
     const MARKS_OF_TOPIC_MAX: usize = 100;
-    // One go of a look. Where others trim as fast as it looks, it ends all the same.
-    const GOES_MAX: u32 = 1_000;
+    // Where others trim as fast as it looks, a look ends all the same after so many goes more than
+    // it takes for what there was when it began.
+    const GOES_MAX: u32 = 100;
 
     /// Looks at the trims since the last look of the filter; false if there are too many for one
     /// go.
@@ -36,7 +37,7 @@ impl<L: Copy> Index<L> {
     /// Exact for the topics remembered one by one; for the rest it may find a trim where there
     /// is none.
     pub(super) fn look_at_trims(&self, look: &mut Look, filter: &Filter) -> bool {
-        let Look { since, trimmed, goes } = look;
+        let Look { since, trimmed, begun, goes } = look;
         let known = since.known();
         let mut found = |offset: Offset| {
             if offset > known {
@@ -55,7 +56,8 @@ impl<L: Copy> Index<L> {
         if !filter.has_patterns() {
             return true;
         }
-        *goes += 1;
+        let begun = *begun.get_or_insert(self.trims.count);
+        *goes += u32::from(since.trims_seen >= begun);
         let mut matches = 0;
         let news = self.trims.by_number.range(since.trims_seen + 1..);
         for (scanned, (&number, id)) in news.enumerate() {
@@ -302,7 +304,7 @@ impl<L: Copy> Index<L> {
 
     /// Takes up stored trims, before any record is pushed.
     pub fn restore_trims(&mut self, floor: Offset, trims: impl IntoIterator<Item = Trim>) {
-        self.trims.floor = floor;
+        self.trims.floor = self.trims.floor.max(floor);
         for Trim { topic, trimmed, remembered, ended } in trims {
             let id = self.add_topic(topic);
             if let Some(topic) = self.topics.get_mut(&id) {
@@ -512,8 +514,28 @@ mod tests {
         assert_eq!(again.hits, selection.hits);
 
         // Where others trim as fast as it looks, it ends in a false alarm at worst.
-        let mut look = Look { goes: Index::<u64>::GOES_MAX, ..Look::new(Since::default()) };
+        let mut look = Look { goes: Index::<u64>::GOES_MAX + 1, ..Look::new(Since::default()) };
         let alarm = index.select(&mut look, &filter, 9, 999).unwrap();
         assert!(alarm.trimmed >= Offset(TOPICS));
+    }
+
+    #[test]
+    fn a_look_by_many_patterns_is_long_and_exact() {
+        let mut index = index(pattern("t/*"), LAST);
+        for n in (0..12_000u64).chain(0..12_000) {
+            push(&mut index, &NewRecord::new(topic(&format!("t/{n}")), ""), 0);
+            trim(&mut index, 0);
+        }
+        let filter = Filter::new((0..100).map(|n| pattern(&format!("none/{n}/*"))));
+        let mut look = Look::new(Since::after(Offset::ZERO));
+        let mut goes = 1;
+        let selection = loop {
+            if let Some(selection) = index.select(&mut look, &filter, 9, 999) {
+                break selection;
+            }
+            goes += 1;
+        };
+        assert_eq!(selection.trimmed, Offset::ZERO, "nothing that matches was trimmed");
+        assert!(goes > Index::<()>::GOES_MAX, "only {goes} goes");
     }
 }
