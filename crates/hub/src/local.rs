@@ -14,7 +14,8 @@ use crate::{
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// What a proxy adds to the requests that it passes on: with one of them, a loopback peer is the
-/// proxy, and whoever is behind it may be anybody.
+/// proxy, and whoever is behind it may be anybody. One that adds none, as nginx does unless told,
+/// is not known from the operator: docs/proxies.md has it pass on no such request.
 const PROXY_HEADERS: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
 

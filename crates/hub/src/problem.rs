@@ -194,7 +194,8 @@ impl IntoResponse for Problem {
             (header::CACHE_CONTROL, "no-store"),
         ];
         let mut response =
-            (status, headers, serde_json::to_string(&body).unwrap_or_default()).into_response();
+            (status, headers, serde_json::to_string(&body).unwrap_or_default() + "\n")
+                .into_response();
         if let Some(retry) = self.retry_after {
             let seconds = jittered(retry).as_secs_f64().ceil() as u64;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));

@@ -38,6 +38,8 @@ use crate::{
     problem::{Kind, Problem},
 };
 
+pub(crate) use self::publish::take;
+
 /// All that the hub offers.
 pub(crate) fn router(hub: Hub) -> Router {
     let topic = get(follow::follow).post(publish::event).delete(end::end);
@@ -126,13 +128,14 @@ fn allowed(refusal: Response) -> Response {
 }
 
 async fn not_found(parts: Parts) -> Problem {
-    let path = parts.uri.path();
-    let detail = match path.trim_start_matches('/') {
+    let detail = match parts.uri.path().trim_start_matches('/') {
         rest if rest.starts_with("demo/") => {
             "the demos have no such part, or are off (option --no-demo)".to_owned()
         }
         "metrics" => "metrics are switched off (option --metrics)".to_owned(),
-        rest => format!("there is nothing at {path}; a topic's events are at /events/{rest}"),
+        _ => "there is nothing here: the console is at /, the demos are at /demos, and the events \
+              of a topic at /events/{topic}"
+            .to_owned(),
     };
     Problem::new(Kind::NotFound, detail)
 }
@@ -163,5 +166,6 @@ fn content_type(headers: &HeaderMap) -> String {
 
 pub(crate) fn json(body: &impl Serialize) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (headers, serde_json::to_string(body).unwrap_or_default()).into_response()
+    // With a line end, for those who read it in a terminal.
+    (headers, serde_json::to_string(body).unwrap_or_default() + "\n").into_response()
 }

@@ -1,7 +1,10 @@
 //! Publishing: `POST /events/{topic…}` for one event, `POST /events` for a batch; either for a
 //! stream, which its content type tells.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{Request, State},
@@ -15,6 +18,7 @@ use tidings_server::{
     log::{AppendError, Appended, Batch, Taken},
     matcher::{Filter, Matcher},
     record::{self, NewRecord},
+    topic::Topic,
 };
 
 use super::{
@@ -191,36 +195,42 @@ pub(super) async fn append(
 }
 
 /// Has the log take the records, and counts what it took.
-pub(super) async fn take(hub: &Hub, records: Vec<NewRecord>) -> Result<Appended, AppendError> {
-    open_topics(hub, &records).await?;
+///
+/// Topics of ephemeral events that have ended are opened in the same batch, as any publish does it:
+/// an event that is not kept cannot do so by itself.
+pub(crate) async fn take(hub: &Hub, records: Vec<NewRecord>) -> Result<Appended, AppendError> {
+    let mut batch = openings(hub, &records);
+    let openings = batch.len();
+    batch.extend(records);
     let started = Instant::now();
-    let appended = hub.log.append(Batch::new(records)).await.inspect_err(|error| match error {
-        AppendError::KeyReused { .. } => {}
-        // Overload and a latched log refuse every publish: the metrics count them, and the
-        // supervisor has told of the cause.
-        error if error.is_retryable() => tracing::debug!(%error, "a publish was not acknowledged"),
-        error => tracing::warn!(%error, "a publish was not acknowledged"),
+    let appended = hub.log.append(Batch::new(batch)).await;
+    let mut appended = appended.map_err(|error| match error {
+        AppendError::KeyReused { record } => {
+            AppendError::KeyReused { record: record.saturating_sub(openings) }
+        }
+        error => {
+            // Overload and a latched log refuse every publish: the metrics count them, and the
+            // supervisor has told of the cause.
+            if error.is_retryable() {
+                tracing::debug!(%error, "a publish was not acknowledged");
+            } else {
+                tracing::warn!(%error, "a publish was not acknowledged");
+            }
+            error
+        }
     })?;
+    appended.records.drain(..openings);
     hub.metrics.appended(&appended, started.elapsed());
     Ok(appended)
 }
 
-/// Opens the topics of ephemeral events that have ended, as any publish does: an event that is not
-/// kept cannot do so by itself.
-async fn open_topics(hub: &Hub, records: &[NewRecord]) -> Result<(), AppendError> {
+fn openings(hub: &Hub, records: &[NewRecord]) -> Vec<NewRecord> {
     let ephemeral = records.iter().filter(|record| record.kind == record::Kind::Ephemeral);
-    let mut ended: Vec<NewRecord> = Vec::new();
-    for topic in ephemeral.flat_map(|record| &record.topics) {
-        let known = ended.iter().any(|mark| mark.topics.contains(topic));
-        let filter = Filter::new([Matcher::Exact(topic.clone())]);
-        if !known && hub.log.ended(&filter).is_some() {
-            ended.push(NewRecord::mark(record::Kind::Opened, topic.clone()));
-        }
-    }
-    if !ended.is_empty() {
-        hub.log.append(Batch::new(ended)).await?;
-    }
-    Ok(())
+    let topics: HashSet<_> = ephemeral.flat_map(|record| &record.topics).collect();
+    let has_ended =
+        |topic: &&Topic| hub.log.ended(&Filter::new([Matcher::Exact((*topic).clone())])).is_some();
+    let ended = topics.into_iter().filter(has_ended);
+    ended.map(|topic| NewRecord::mark(record::Kind::Opened, topic.clone())).collect()
 }
 
 fn counted(hub: &Hub, answer: Result<Response, Problem>) -> Response {

@@ -1,7 +1,7 @@
 //! How the hub is: `/healthz`, `/readyz`, `/metrics`; and what its problems mean: `/problems`.
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
 use http::header;
@@ -39,8 +39,11 @@ pub(super) async fn problems() -> Response {
     text(Kind::ALL.map(Kind::page).join("\n"))
 }
 
-pub(super) async fn problem(Path(slug): Path<String>) -> Result<Response, Problem> {
-    let kind = Kind::ALL.into_iter().find(|kind| kind.slug() == slug).ok_or_else(|| {
+pub(super) async fn problem(
+    slug: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let named = |kind: &Kind| slug.as_ref().is_ok_and(|slug| slug.as_str() == kind.slug());
+    let kind = Kind::ALL.into_iter().find(named).ok_or_else(|| {
         Problem::new(Kind::NotFound, "no problem has this name; all are at /problems")
     })?;
     Ok(text(kind.page()))

@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use tidings_proto::event::EventName;
 use tidings_server::{
-    log::Batch,
+    matcher::{Filter, Matcher},
     record::{Kind, NewRecord},
     topic::Topic,
 };
 use tokio::time::{Instant, sleep};
 
 use super::Demo;
-use crate::hub::Hub;
+use crate::{api, hub::Hub};
 
 const CLOCK: &str = "demo/clock";
 const HEARTBEAT: &str = "demo/heartbeat";
@@ -29,11 +29,11 @@ pub(crate) async fn run(hub: Hub) {
         // On the second, as a clock should be.
         sleep(until_next_second(SystemTime::now())).await;
         let mut records = Vec::new();
-        if hub.fanout.topic_subscribers(&clock) > 0 {
+        if is_due(&hub, &clock) {
             let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
             records.push(live(&clock, &time));
         }
-        if hub.fanout.topic_subscribers(&heartbeat) > 0 && !demo.is_silent() {
+        if is_due(&hub, &heartbeat) && !demo.is_silent() {
             let event = Some(beat.clone());
             records.push(NewRecord { event, ..live(&heartbeat, "beat") });
         }
@@ -41,10 +41,16 @@ pub(crate) async fn run(hub: Hub) {
             continue;
         }
         // A clock that cannot be told is late; the next second has a newer time.
-        if let Err(error) = hub.log.append(Batch::new(records)).await {
+        if let Err(error) = api::take(&hub, records).await {
             tracing::debug!(%error, "the demos' clock was not published");
         }
     }
+}
+
+// While somebody follows. If it was ended nobody can, and to publish opens it again.
+fn is_due(hub: &Hub, topic: &Topic) -> bool {
+    hub.fanout.topic_subscribers(topic) > 0
+        || hub.log.ended(&Filter::new([Matcher::Exact(topic.clone())])).is_some()
 }
 
 // A second that has passed is of no use to anybody: nothing of it is kept.

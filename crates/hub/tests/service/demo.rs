@@ -172,3 +172,18 @@ async fn files_are_served_as_what_they_are() {
         assert_ne!(hub.get(&format!("/assets/demos/{path}")).await.status, 200, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_clock_that_somebody_ended_goes_on() {
+    let hub = Hub::start().await;
+    hub.ask("DELETE /events/demo/clock", "").await.id();
+    soon(async {
+        while hub.get("/topics").await.json()["topics"][0]["ended"] == true {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let (answer, mut stream) = hub.follow("GET /events/demo/clock").await;
+    assert_eq!(answer.status, 200);
+    stream.until("Z\n\n").await;
+}

@@ -9,7 +9,7 @@ async fn an_ephemeral_event_is_for_those_who_are_live() {
     live.opened().await;
     let kept = hub.post("/events/a", "kept").await.id();
     let passed = hub.post("/events/a?ephemeral&event=typing&topic=b", "ann").await;
-    assert_eq!((passed.status, passed.body.as_str()), (200, r#"{"id":null}"#));
+    assert_eq!((passed.status, passed.body.trim_end()), (200, r#"{"id":null}"#));
     let text = live.until("ann\n\n").await;
     assert!(text.ends_with(&format!("id: {kept}\ndata: kept\n\nevent: typing\ndata: ann\n\n")));
     let (_, mut lines) = hub.follow("GET /events?topic=b\nAccept: application/x-ndjson").await;
@@ -143,4 +143,20 @@ async fn an_end_with_a_key_is_one_end() {
     ] {
         hub.ask(head, "").await.is_problem(status, slug);
     }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_opens_nothing() {
+    let hub = Hub::start().await;
+    hub.ask("POST /events/k\nIdempotency-Key: k", "one").await.id();
+    hub.ask("DELETE /events/a", "").await.id();
+    let ephemeral = r#"{"topic":"a","data":"x","ephemeral":true}"#;
+    let reused = r#"{"topic":"k","data":"other","idempotency_key":"k"}"#;
+    let refused = hub.batch(&format!("{ephemeral}\n{reused}")).await;
+    assert_eq!(refused.is_problem(422, "idempotency-key-reused")["line"], 2);
+    assert_eq!(hub.get("/events/a").await.status, 204);
+    let ids = hub.batch(&format!("{ephemeral}\n{ephemeral}")).await.json()["ids"].clone();
+    assert_eq!(ids, serde_json::json!([null, null]));
+    assert_eq!(hub.get("/topics").await.json()["topics"][0]["events_per_second"], 0.0);
+    assert_eq!(hub.get("/topics").await.json()["topics"][0]["ended"], false);
 }
