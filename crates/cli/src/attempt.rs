@@ -25,7 +25,7 @@ pub(crate) struct Attempt {
 pub(crate) struct Answer {
     pub(crate) id: Option<String>,
     #[serde(default)]
-    pub(crate) ids: Vec<String>,
+    pub(crate) ids: Vec<Option<String>>,
     /// How many events of a stream are published.
     pub(crate) events: Option<u64>,
     pub(crate) last_id: Option<String>,

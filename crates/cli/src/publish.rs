@@ -81,6 +81,11 @@ pub(crate) struct Args {
     #[arg(long)]
     private: bool,
 
+    /// Pass it on to those who follow now, and keep it nowhere: it has no id, and nobody gets it
+    /// later.
+    #[arg(long, conflicts_with_all = ["id", "key"])]
+    ephemeral: bool,
+
     /// Send this header with every request, such as 'Authorization: Bearer …'; may be given several
     /// times.
     #[arg(long, value_name = "NAME: VALUE")]
@@ -139,6 +144,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         retry: args.retry,
         more_topics: args.topic,
         private: args.private,
+        ephemeral: args.ephemeral,
         key: args.key,
     };
     let hub = Hub::new(client, target, header::map(&args.header), common);

@@ -57,6 +57,21 @@ async fn take(peer: &Peer, mut exchange: Exchange, count: usize) -> (Vec<String>
 }
 
 #[tokio::test]
+async fn ephemeral_events_have_no_id() {
+    let peer = Peer::start().await;
+    let child = publish(&peer, "/events/a", &["now", "--ephemeral"]);
+    let mut exchange = peer.accept().await;
+    assert_eq!(exchange.line(), "POST /events/a?ephemeral");
+    exchange.answer(200, "", r#"{"id":null}"#).await;
+    assert_eq!(finish(child).await.code, 0);
+    let child = publish_input(&peer, &["--ephemeral"], "one\n").await;
+    let mut exchange = peer.accept().await;
+    assert_eq!(drafts(&exchange)[0]["ephemeral"], true);
+    exchange.answer(200, "", r#"{"ids":[null]}"#).await;
+    assert_eq!(finish(child).await.code, 0);
+}
+
+#[tokio::test]
 async fn an_argument_is_one_event() {
     let peer = Peer::start().await;
     let args = [

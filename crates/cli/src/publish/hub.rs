@@ -21,6 +21,7 @@ pub(super) struct Common {
     pub(super) retry: Option<Duration>,
     pub(super) more_topics: Vec<String>,
     pub(super) private: bool,
+    pub(super) ephemeral: bool,
     /// The idempotency key of the one event or of the stream.
     pub(super) key: Option<HeaderValue>,
 }
@@ -47,6 +48,8 @@ struct Draft<'a> {
     retry: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     private: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ephemeral: bool,
     data: &'a str,
 }
 
@@ -89,6 +92,9 @@ impl Hub {
             if common.private {
                 query.append_key_only("private");
             }
+            if common.ephemeral {
+                query.append_key_only("ephemeral");
+            }
         }
         if url.query() == Some("") {
             url.set_query(None);
@@ -113,7 +119,7 @@ impl Hub {
             .headers(self.headers.clone())
             .header(CONTENT_TYPE, "application/x-ndjson")
             .body(body);
-        self.send(request).await.map(|mut answer| answer.ids.pop())
+        self.send(request).await.map(|mut answer| answer.ids.pop().flatten())
     }
 
     /// The line of a batch for an event with this data.
@@ -123,6 +129,7 @@ impl Hub {
             event: self.common.event.as_deref(),
             retry: self.common.retry.map(milliseconds),
             private: self.common.private,
+            ephemeral: self.common.ephemeral,
             data,
         };
         let mut line = serde_json::to_string(&draft).expect("strings and numbers are JSON");

@@ -38,6 +38,12 @@ pub enum HistoryRuleError {
     /// It has no limit.
     #[error("the rule has no limit: end it with events=COUNT, bytes=SIZE or age=DURATION")]
     NoLimit,
+    /// A pattern is followed by something that is no limit: a pattern has no spaces.
+    #[error("{word:?} is no limit: they are events=COUNT, bytes=SIZE and age=DURATION")]
+    Unknown {
+        /// What stands there.
+        word: String,
+    },
     /// It has a limit more than once.
     #[error("{limit}= is there twice")]
     Twice {
@@ -107,6 +113,10 @@ impl FromStr for HistoryRule {
                 Topics::Named(Topic::new(name).map_err(HistoryRuleError::Topic)?)
             }
             Some(("pattern", pattern)) => {
+                // Or else a limit that is misspelt would pass for a part of the pattern.
+                if let Some((_, word)) = pattern.rsplit_once(char::is_whitespace) {
+                    return Err(HistoryRuleError::Unknown { word: word.to_owned() });
+                }
                 let base = Url::parse("http://localhost/").map_err(|_| HistoryRuleError::Form)?;
                 Pattern::parse(pattern, &base).map_err(HistoryRuleError::Pattern)?;
                 Topics::Matching(pattern.to_owned())
@@ -186,6 +196,8 @@ mod tests {
             ("events=1", "a rule is topic=NAME or"),
             ("topics=a events=1", "a rule is topic=NAME or"),
             ("topic=a", "no limit"),
+            ("pattern=a/* event=1", "\"event=1\" is no limit"),
+            ("pattern=a/* event=1 age=1h", "\"event=1\" is no limit"),
             ("topic=a events=1 evnts=2", "no limit"),
             ("topic=a events=1 events=2", "events= is there twice"),
             ("topic=a events=0", "events=0: the number must be from 1"),
