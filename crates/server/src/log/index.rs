@@ -313,8 +313,10 @@ impl<L: Copy> Index<L> {
         }
         let Place { offset, time, bytes, location } = place;
         debug_assert!(offset > self.last);
+        let mut is_ruled = false;
         for id in &topics {
             if let Some(entry) = self.topics.get_mut(id) {
+                is_ruled |= entry.rule.is_some();
                 self.topics_with_records += usize::from(entry.offsets.is_empty());
                 entry.offsets.push_back(offset);
                 entry.bytes += u64::from(bytes);
@@ -343,7 +345,8 @@ impl<L: Copy> Index<L> {
             self.ids.entry(hash).or_insert(first).records += 1;
             self.ids_in_order.push_back((offset, hash));
         }
-        for id in topics {
+        // Most topics have no rule, and are spared the look.
+        for id in topics.into_iter().filter(|_| is_ruled) {
             let is_first = self.topics.get(&id).is_some_and(|entry| entry.offsets.len() == 1);
             self.watch(id, is_first);
         }
