@@ -117,7 +117,7 @@ impl Session {
         found.map(|(_, text)| Follows::Pattern(text))
     }
 
-    /// What became of the event at `offset`, of this session's epoch, if the session follows it.
+    /// What became of the event at `offset`, of the epoch that the session was in, if it follows it.
     pub fn fate(&self, offset: Offset) -> Fate {
         if let Some(gap) = self.gaps.last.iter().find(|gap| gap.covers(offset)) {
             return Fate::ToldAsGap(gap.reason);

@@ -2,17 +2,24 @@
 //! topic was trimmed. In memory, beside whatever store holds the records themselves.
 
 mod overruns;
+mod selection;
+#[cfg(test)]
+mod tests;
 mod trimming;
+mod trims;
 
 use std::{
-    cell::Cell,
     collections::{BTreeSet, HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
 };
 
 use smallvec::SmallVec;
 
-use self::{overruns::Overruns, trimming::Trims};
+use self::{overruns::Overruns, trims::Trims};
+pub use self::{
+    selection::{Look, Selection},
+    trims::Trim,
+};
 use super::{Since, TopicRules, TopicSummary, retention::RuleNumber};
 use crate::{
     cursor::Offset,
@@ -104,19 +111,6 @@ struct TopicEntry {
     ended: Option<Offset>,
 }
 
-/// How far a topic was trimmed, for storing it beside the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trim {
-    /// The topic.
-    pub topic: Topic,
-    /// Its newest event that was trimmed; zero if only marks were.
-    pub trimmed: Offset,
-    /// Its newest record that was trimmed.
-    pub remembered: Offset,
-    /// Where the topic ended, if it was not opened since.
-    pub ended: Option<Offset>,
-}
-
 /// Where a record stands, and what it counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place<L> {
@@ -141,26 +135,7 @@ pub struct Hit<L> {
     pub location: L,
 }
 
-/// The records that a read is to fetch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection<L> {
-    /// The records in order.
-    pub hits: Vec<Hit<L>>,
-    /// All that matches up to here is among the hits.
-    pub through: Offset,
-    /// As in [`Page`](super::Page).
-    pub trimmed: Offset,
-    /// As in [`Page`](super::Page).
-    pub trims_seen: u64,
-}
-
 impl<L: Copy> Index<L> {
-    // A read by pattern looks at this many records at most, so that it holds the index briefly
-    // (a quarter of a millisecond).
-    const SCAN_MAX: usize = 65_536;
-    // And it asks a pattern about a topic this often at most (some five milliseconds).
-    const MATCHES_MAX: usize = 8_192;
-
     /// An empty index of a log whose last record, if it ever had one, was `last`.
     pub fn new(last: Offset) -> Self {
         Self {
@@ -396,88 +371,6 @@ impl<L: Copy> Index<L> {
         bytes
     }
 
-    /// The location of the oldest record.
-    pub fn front(&self) -> Option<L> {
-        self.entries.front().map(|entry| entry.location)
-    }
-
-    /// Finds the records after the place of `look` that the filter's topics match, and whether
-    /// others were trimmed.
-    ///
-    /// For named topics the cost is in proportion to what is found; for patterns, to the records
-    /// in between, and to the topics that were trimmed since the last look. There may be many of
-    /// those: `None` says that the index was held long enough, and wants to be asked again with
-    /// the same look.
-    pub fn select(
-        &self,
-        look: &mut Look,
-        filter: &Filter,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Option<Selection<L>> {
-        if !self.look_at_trims(look, filter) {
-            return None;
-        }
-        let after = look.since.after;
-        let mut page = Picker { index: self, hits: Vec::new(), records_max, bytes_max, bytes: 0 };
-        let through = if filter.has_patterns() {
-            self.scan(after, filter, &mut page)
-        } else {
-            self.merge(after, filter.topics(), &mut page)
-        };
-        let through = through.unwrap_or(self.last).max(after);
-        let &mut Look { trimmed, since: Since { trims_seen, .. }, .. } = look;
-        Some(Selection { hits: page.hits, through, trimmed, trims_seen })
-    }
-
-    // `Some` is how far it came when the page was full.
-    fn merge(&self, after: Offset, topics: &[Topic], page: &mut Picker<'_, L>) -> Option<Offset> {
-        let mut rest: SmallVec<[_; 4]> = topics
-            .iter()
-            .filter_map(|topic| self.topics.get(self.topic_ids.get(topic)?))
-            .map(|entry| {
-                let from = entry.offsets.partition_point(|&offset| offset <= after);
-                entry.offsets.range(from..).copied().peekable()
-            })
-            .collect();
-        loop {
-            let next = rest.iter_mut().filter_map(|offsets| offsets.peek().copied()).min()?;
-            let at = self.position(next)?;
-            if !page.pick(at) {
-                return Some(next.previous());
-            }
-            for offsets in &mut rest {
-                offsets.next_if_eq(&next);
-            }
-        }
-    }
-
-    fn scan(&self, after: Offset, filter: &Filter, page: &mut Picker<'_, L>) -> Option<Offset> {
-        let mut known: HashMap<TopicId, bool> = HashMap::new();
-        let matches = Cell::new(0);
-        let mut followed = |id: TopicId| {
-            filter.is_everything()
-                || *known.entry(id).or_insert_with(|| {
-                    matches.set(matches.get() + filter.patterns().len());
-                    self.topics.get(&id).is_some_and(|entry| filter.matches_topic(&entry.topic))
-                })
-        };
-        let from = self.entries.partition_point(|entry| entry.offset <= after);
-        for (scanned, (at, entry)) in (from..).zip(self.entries.range(from..)).enumerate() {
-            if scanned == Self::SCAN_MAX || matches.get() >= Self::MATCHES_MAX {
-                return Some(entry.offset.previous());
-            }
-            if entry.topic == TopicId::GONE {
-                continue;
-            }
-            let more = self.more_topics.get(&entry.offset).map_or(&[][..], |more| &more[..]);
-            if (followed(entry.topic) || more.iter().any(|&id| followed(id))) && !page.pick(at) {
-                return Some(entry.offset.previous());
-            }
-        }
-        None
-    }
-
     /// The place by which the topics that the filter names had all ended, as
     /// [`Log::ended`](super::Log::ended) says it.
     pub fn ended(&self, filter: &Filter) -> Option<Offset> {
@@ -535,81 +428,8 @@ impl<L: Copy> Index<L> {
     }
 }
 
-/// A read's look at an index, which may take several goes.
-#[derive(Debug)]
-pub struct Look {
-    since: Since,
-    trimmed: Offset,
-    // How many trims there were when it began.
-    begun: Option<u64>,
-    // The goes since it came to those.
-    goes: u32,
-}
-
-impl Look {
-    /// Looks at what there is since then.
-    pub fn new(since: Since) -> Self {
-        Self { since, trimmed: Offset::ZERO, begun: None, goes: 0 }
-    }
-}
-
 impl<L: Copy> Entry<L> {
     fn hit(&self) -> Hit<L> {
         Hit { offset: self.offset, bytes: self.bytes, location: self.location }
-    }
-}
-
-struct Picker<'a, L> {
-    index: &'a Index<L>,
-    hits: Vec<Hit<L>>,
-    records_max: usize,
-    bytes_max: usize,
-    bytes: usize,
-}
-
-impl<L: Copy> Picker<'_, L> {
-    /// Takes the entry at `at`; false if the page is full.
-    fn pick(&mut self, at: usize) -> bool {
-        let Some(entry) = self.index.entries.get(at) else { return true };
-        let bytes = self.bytes + entry.bytes as usize;
-        if self.hits.len() >= self.records_max || (bytes > self.bytes_max && !self.hits.is_empty())
-        {
-            return false;
-        }
-        self.bytes = bytes;
-        self.hits.push(entry.hit());
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::matcher::{Matcher, Pattern};
-
-    #[test]
-    fn a_read_by_many_patterns_is_short_and_comes_to_the_end() {
-        let base = "http://localhost/".parse().unwrap();
-        let pattern = |n| Matcher::Pattern(Pattern::parse(&format!("none/{n}/*"), &base).unwrap());
-        let filter = Filter::new((0..100).map(pattern));
-        let mut index = Index::new(Offset::ZERO);
-        let mut push = |offset, topic: &str| {
-            let time = Timestamp::default();
-            let place = Place { offset: Offset(offset), time, bytes: 1, location: () };
-            index.push(place, &NewRecord::new(Topic::new(topic).unwrap(), ""), true);
-        };
-        (1..=1_000).for_each(|offset| push(offset, &format!("rooms/{offset}")));
-        push(1_001, "none/7/x");
-        let (mut after, mut reads, mut found) = (Offset::ZERO, 0, Vec::new());
-        while after < index.last() {
-            let mut look = Look::new(Since::after(after));
-            let selection = index.select(&mut look, &filter, 10, 1_000).expect("no trims");
-            let Selection { hits, through, .. } = selection;
-            assert!(through > after && through.0 - after.0 <= 82, "from {after} to {through}");
-            found.extend(hits.iter().map(|hit| hit.offset.0));
-            after = through;
-            reads += 1;
-        }
-        assert_eq!((found, reads), (vec![1_001], 13));
     }
 }
