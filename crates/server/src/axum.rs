@@ -33,9 +33,7 @@ use axum_core::{
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
 use crate::{
-    body::StreamBody,
-    fanout::{Subscriber, SubscriberName},
-    frame::Format,
+    body::StreamBody, fanout::Subscriber, frame::Format, subscriber_name::SubscriberName,
     subscription::Start,
 };
 

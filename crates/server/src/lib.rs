@@ -53,5 +53,6 @@ pub mod idempotency;
 pub mod log;
 pub mod matcher;
 pub mod record;
+pub mod subscriber_name;
 pub mod subscription;
 pub mod topic;

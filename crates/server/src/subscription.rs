@@ -13,20 +13,23 @@
 //! It asks for nothing while bytes wait to be sent, so what it holds is bounded by one page.
 //! A replay and a slow reader are the same thing: a cursor that the tail does not reach back to.
 
+mod gap;
+mod notices;
+
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use serde_json::json;
 
+pub use self::gap::{Gap, GapReason, OnGap};
 use crate::{
     cursor::{Cursor, Epoch, Offset},
-    fanout::SubscriberName,
-    frame::{CURSOR, Format, GAP, requested},
+    frame::{Format, requested},
     log::{Bounds, Page, ReadError, ReadLimits, Since},
-    record::{EARLIEST, PublisherId, Record, SharedRecord},
+    record::{EARLIEST, PublisherId, SharedRecord},
+    subscriber_name::SubscriberName,
 };
 
 /// How a subscription behaves.
@@ -62,17 +65,6 @@ impl Default for SubscriptionConfig {
     }
 }
 
-/// Where a stream goes on when history is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnGap {
-    /// With what is left after the subscriber's own place; if that is not known, from the oldest
-    /// event there is, and events may then repeat.
-    #[default]
-    Oldest,
-    /// From now.
-    Latest,
-}
-
 /// Where a subscriber wants to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
@@ -102,52 +94,6 @@ impl Start {
             Self::Earliest => Some(EARLIEST),
             Self::After(id) => Some(requested(id)),
         }
-    }
-}
-
-/// Why a subscriber cannot get all that it missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum GapReason {
-    /// Events that it follows were trimmed after its id.
-    Trimmed,
-    /// The log has no event with its id.
-    UnknownId,
-    /// Its cursor is of another incarnation of the log.
-    OtherEpoch,
-    /// Its cursor is after the newest event.
-    Ahead,
-}
-
-impl GapReason {
-    /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Trimmed, Self::UnknownId, Self::OtherEpoch, Self::Ahead];
-
-    /// The reason as the notice spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trimmed => "trimmed",
-            Self::UnknownId => "unknown_id",
-            Self::OtherEpoch => "other_epoch",
-            Self::Ahead => "ahead",
-        }
-    }
-}
-
-/// What a gap notice tells: the records in between are not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
-    /// Why.
-    pub reason: GapReason,
-    /// The place that the subscription had reached; none if the id that it asked for has no place.
-    pub after: Option<Offset>,
-    /// The place after which it goes on.
-    pub resumes_after: Offset,
-}
-
-impl Gap {
-    /// Whether the record at `offset` is one of those that are not sent.
-    pub fn covers(&self, offset: Offset) -> bool {
-        self.after.is_none_or(|after| offset > after) && offset <= self.resumes_after
     }
 }
 
@@ -600,108 +546,10 @@ impl Subscription {
         self.state != State::Closed
     }
 
-    fn cursor(&self, offset: Offset) -> Cursor {
-        Cursor::new(self.epoch, offset).with_told(self.gaps_told)
-    }
-
     // The tail says whether it reaches back to here, if its frames may be sent.
     fn go_on(&mut self) {
         let is_of_log = self.after < self.gaps_told.max(self.history_through);
         self.state = if is_of_log { State::Reading } else { State::Live };
         self.woken = true;
-    }
-
-    fn frame(&self, frames: &mut Vec<u8>, record: &Record) {
-        let format = self.config.format;
-        format.record_told(frames, record, self.epoch, self.gaps_told);
-        // An id of the publisher's own does not say what was told.
-        if self.config.cursors && record.new.id.is_some() && record.offset < self.gaps_told {
-            let cursor = self.cursor(record.offset);
-            format.notice(frames, CURSOR, cursor, None, &json!({}));
-        }
-    }
-
-    // No cursor goes out before it is certain that there is no gap.
-    fn open(&mut self) {
-        if self.opened {
-            return;
-        }
-        if let Opening::Gap(reason, bounds) = self.opening {
-            return self.tell_gap(reason, self.after, self.gaps_told, bounds);
-        }
-        self.opened = true;
-        self.opening = Opening::Place;
-        self.requested = None;
-        let mut out = Vec::new();
-        if self.config.cursors {
-            let (cursor, retry) = (self.cursor(self.after), Some(self.config.retry));
-            let mut data = json!({});
-            self.tell_name(&mut data);
-            self.config.format.notice(&mut out, CURSOR, cursor, retry, &data);
-            self.told = self.after;
-        } else {
-            self.config.format.retry(&mut out, self.config.retry);
-        }
-        self.push(out);
-    }
-
-    // The notice's own id is the place from which the stream goes on, and how far this tells of
-    // gaps: a subscriber that is cut off before the notice is whole is told again, and one that is
-    // cut off after it is not.
-    fn tell_gap(&mut self, reason: GapReason, resume_after: Offset, told: Offset, bounds: Bounds) {
-        let missed = self.requested.take().unwrap_or_else(|| self.cursor(self.after).to_string());
-        let placed = (reason == GapReason::Trimmed).then_some(self.after);
-        self.after = resume_after;
-        self.gaps_told = told;
-        let oldest_event =
-            (bounds.first <= bounds.last).then(|| Cursor::new(self.epoch, bounds.first));
-        let resumes_after = self.cursor(self.after);
-        let mut data = json!({
-            "reason": reason.as_str(),
-            "requested": requested(&missed),
-            "oldest": oldest_event.map(|cursor| cursor.to_string()),
-            "resumes_after": resumes_after.to_string(),
-        });
-        self.tell_name(&mut data);
-        let retry = (!self.opened).then_some(self.config.retry);
-        let mut out = Vec::new();
-        self.config.format.notice(&mut out, GAP, resumes_after, retry, &data);
-        self.push(out);
-        self.opened = true;
-        self.opening = Opening::Place;
-        self.told = self.after;
-        self.delivered.gap = Some(Gap { reason, after: placed, resumes_after: self.after });
-        self.go_on();
-    }
-
-    // The first notice tells it, and only that.
-    fn tell_name(&mut self, data: &mut serde_json::Value) {
-        if let Some(name) = self.name.take() {
-            data["subscriber"] = json!(name.as_str());
-        }
-    }
-
-    fn heartbeat(&mut self, now: Instant) -> Bytes {
-        self.heartbeat_at = now + self.config.heartbeat;
-        let mut out = Vec::new();
-        self.config.format.heartbeat(&mut out);
-        self.tell_cursor(&mut out);
-        self.delivered.bytes += out.len() as u64;
-        out.into()
-    }
-
-    // If it has moved.
-    fn tell_cursor(&mut self, out: &mut Vec<u8>) {
-        if self.opened && self.config.cursors && self.after > self.told {
-            self.told = self.after;
-            let cursor = self.cursor(self.after);
-            self.config.format.notice(out, CURSOR, cursor, None, &json!({}));
-        }
-    }
-
-    fn push(&mut self, out: Vec<u8>) {
-        if !out.is_empty() {
-            self.out.push_back(out.into());
-        }
     }
 }

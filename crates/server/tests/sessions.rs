@@ -9,6 +9,7 @@ use tidings_server::{
     log::{Log as _, MemoryLog, Retention},
     matcher::{Filter, Matcher},
     record::NewRecord,
+    subscriber_name::SubscriberName,
     subscription::{Phase, Start, SubscriptionConfig},
     topic::Topic,
 };

@@ -5,10 +5,11 @@ use http::request::Parts;
 use serde::Serialize;
 use tidings_server::{
     cursor::{Cursor, Offset},
-    fanout::{Follows, SubscriberName},
+    fanout::Follows,
     log::{Bounds, ReadError},
     matcher::Filter,
     record::{PublisherId, SharedRecord},
+    subscriber_name::SubscriberName,
     subscription::GapReason,
     topic::Topic,
 };

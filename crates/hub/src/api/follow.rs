@@ -10,9 +10,10 @@ use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use tidings_server::{
     axum::{LastEventId, SUBSCRIBER, stream_headers, subscriber_header},
     body::StreamBody,
-    fanout::{Caller, Subscribe, SubscriberName},
+    fanout::{Caller, Subscribe},
     frame::{self, Format},
     matcher::{Filter, Matcher, Pattern},
+    subscriber_name::SubscriberName,
     subscription::{OnGap, SubscriptionConfig},
 };
 

@@ -7,8 +7,9 @@ use http::request::Parts;
 use serde::Serialize;
 use tidings_server::{
     cursor::{Cursor, Offset},
-    fanout::{Session, SessionId, SubscriberName},
+    fanout::{Session, SessionId},
     log::Bounds,
+    subscriber_name::SubscriberName,
     topic::Topic,
 };
 

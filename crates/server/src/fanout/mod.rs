@@ -10,7 +10,6 @@
 //! ```
 
 mod interest;
-mod name;
 mod open_session;
 mod over;
 mod registry;
@@ -41,7 +40,6 @@ use self::{
     stats::Counters,
 };
 pub use self::{
-    name::{SubscriberName, SubscriberNameError},
     registry::Sessions,
     session::{Closed, Fate, Follows, Session, SessionId},
     stats::FanoutStats,
@@ -52,6 +50,7 @@ use crate::{
     log::{ReadLimits, SharedLog, Since, Tail, TailItem},
     matcher::Filter,
     record::{SharedRecord, Timestamp},
+    subscriber_name::SubscriberName,
     subscription::{Start, Subscription, SubscriptionConfig},
     topic::Topic,
 };

@@ -165,7 +165,8 @@ impl OpenSession {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::name::SubscriberName, *};
+    use super::*;
+    use crate::subscriber_name::SubscriberName;
 
     fn open() -> OpenSession {
         let id = SessionId { name: SubscriberName::new("a").unwrap(), serial: 1 };

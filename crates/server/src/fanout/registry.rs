@@ -14,11 +14,10 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    name::SubscriberName,
     open_session::OpenSession,
     session::{Closed, Session, SessionId},
 };
-use crate::cursor::Offset;
+use crate::{cursor::Offset, subscriber_name::SubscriberName};
 
 /// The sessions that are open, and the last that were closed.
 #[derive(Debug)]

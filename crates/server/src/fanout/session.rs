@@ -5,11 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use url::Url;
 
-use super::name::SubscriberName;
 use crate::{
     cursor::Offset,
     matcher::{Filter, Pattern},
     record::Timestamp,
+    subscriber_name::SubscriberName,
     subscription::{Gap, GapReason, Phase},
     topic::Topic,
 };

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use futures_core::{Stream, future::BoxFuture};
 use tokio::time::{Instant, Sleep};
 
-use super::{Shared, SubscriberName, open_session::OpenSession};
+use super::{Shared, open_session::OpenSession};
 use crate::{
     cursor::Offset,
     frame::Format,
     log::{Bounds, Page, ReadError},
+    subscriber_name::SubscriberName,
     subscription::{Delivered, Demand, Subscription},
 };
 

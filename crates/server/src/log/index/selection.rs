@@ -14,9 +14,9 @@ pub struct Selection<L> {
     pub hits: Vec<Hit<L>>,
     /// All that matches up to here is among the hits.
     pub through: Offset,
-    /// As in [`Page`](super::Page).
+    /// As in [`Page`](crate::log::Page).
     pub trimmed: Offset,
-    /// As in [`Page`](super::Page).
+    /// As in [`Page`](crate::log::Page).
     pub trims_seen: u64,
 }
 
