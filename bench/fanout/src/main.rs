@@ -12,10 +12,12 @@
 //! `bare-coalescing` makes one for all that came since. See [`peers`] for the others.
 
 mod arguments;
+mod bars;
 mod cells;
 mod load;
 mod peers;
 mod process;
+mod report;
 mod results;
 mod table;
 
@@ -23,9 +25,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use arguments::{Arguments, USAGE};
+use bars::Outcome;
 use cells::{Cell, Setting};
 use load::Failure;
 use peers::Peer;
+use report::Circumstances;
 use results::Results;
 
 fn main() -> ExitCode {
@@ -79,7 +83,28 @@ fn compare(asked: &Arguments) -> Result<bool, Failure> {
         }
     }
     table::print(&results);
-    Ok(true)
+    let bars = bars::bars(&results);
+    println!();
+    for bar in bars.iter().filter(|bar| bar.outcome() != Outcome::Open) {
+        println!("{bar}");
+    }
+    let left_out = asked.peers.iter().filter(|peer| !peers.contains(peer));
+    let circumstances = Circumstances {
+        machine: machine(),
+        rounds: asked.rounds,
+        left_out: left_out.map(|peer| peer.name().to_owned()).collect(),
+    };
+    report::write(&asked.report, &results, &bars, &circumstances)?;
+    println!("\nThe report is {}.", asked.report.display());
+    Ok(bars.iter().all(|bar| bar.outcome() != Outcome::Missed))
+}
+
+/// The processor and the kernel.
+fn machine() -> String {
+    let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processors.lines().find_map(|line| line.strip_prefix("model name\t: "));
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{}, Linux {}", model.unwrap_or("A processor"), kernel.trim())
 }
 
 /// Measures all servers one after the other, another first in each round.

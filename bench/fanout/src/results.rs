@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::peers::Peer;
+use crate::table::thousands;
 
 /// All figures of a run of the bench.
 #[derive(Default)]
@@ -106,6 +107,18 @@ impl Metric {
         Self::TopicLoad,
     ];
 
+    /// Whether it says how busy the load was.
+    pub fn is_load(self) -> bool {
+        matches!(
+            self,
+            Self::LoadOne
+                | Self::LoadBurst
+                | Self::ConnectsLoad
+                | Self::StormLoad
+                | Self::TopicLoad
+        )
+    }
+
     pub fn about(self) -> About {
         let (title, sizes, digits, more, plotted) = match self {
             Self::RateOne => ("Deliveries a second, 1 in flight", SUBSCRIBERS, 0, true, true),
@@ -153,6 +166,14 @@ impl Metric {
             Self::TopicLoad => ("Load generator busy with topics, %", TOPICS, 0, false, false),
         };
         About { title, sizes, digits, more, plotted }
+    }
+}
+
+impl About {
+    /// A size with what it counts.
+    pub fn size(&self, size: usize) -> String {
+        let sizes = if size == 1 { self.sizes.trim_end_matches('s') } else { self.sizes };
+        format!("{} {sizes}", thousands(size as f64, 0))
     }
 }
 

@@ -23,6 +23,12 @@ pub fn print(results: &Results) {
             println!();
         }
     }
+    println!("\nWhere the load was the limit");
+    let limits = limits(results);
+    if limits.is_empty() {
+        println!("nowhere");
+    }
+    limits.iter().for_each(|line| println!("{line}"));
     println!("\nMissing deliveries");
     let mut lost = results.lost().peekable();
     if lost.peek().is_none() {
@@ -31,6 +37,23 @@ pub fn print(results: &Results) {
     for (cell, row, lost) in lost {
         println!("{row:<NAME$} {lost} at {cell}");
     }
+}
+
+/// Says where the load generator was busy for nearly all of the time.
+pub fn limits(results: &Results) -> Vec<String> {
+    let mut lines = Vec::new();
+    for metric in Metric::ALL.into_iter().filter(|metric| metric.is_load()) {
+        let about = metric.about();
+        for size in results.sizes(metric) {
+            for row in results.rows(metric) {
+                let busy = median(results.rounds(metric, size, row).iter().copied());
+                if busy >= BUSY_PERCENT {
+                    lines.push(format!("{row} at {}: {} {busy:.0}", about.size(size), about.title));
+                }
+            }
+        }
+    }
+    lines
 }
 
 /// Which values are the better ones, if it is about servers.
@@ -70,6 +93,8 @@ pub fn thousands(value: f64, digits: usize) -> String {
     format!("{sign}{grouped}{}", &text[whole..])
 }
 
+/// A load that is busy for this part of the time may be what a figure shows.
+const BUSY_PERCENT: f64 = 85.0;
 const NAME: usize = 24;
 const CELL: usize = 36;
 

@@ -103,7 +103,7 @@ impl Load {
     }
 
     /// Waits until all that was published has arrived, or nothing comes any more; returns how many
-    /// deliveries are missing.
+    /// deliveries are missing since the beginning.
     pub fn drain(&mut self) -> Result<u64, Failure> {
         let mut moved = (Instant::now(), self.ledger.delivered);
         while self.ledger.completed < self.ledger.published {
@@ -120,7 +120,9 @@ impl Load {
             .subscribers
             .iter()
             .map(|one| published.saturating_sub(one.reader.next.number).div_ceil(step(one)));
-        Ok(self.ledger.skipped + never.sum::<u64>())
+        let missing = self.ledger.skipped + never.sum::<u64>();
+        self.ledger.write_off();
+        Ok(missing)
     }
 
     /// Ends the stream that is published, if it is one, and sees that everything was taken.
