@@ -14,6 +14,7 @@
 mod arguments;
 mod bars;
 mod cells;
+mod interrupt;
 mod load;
 mod peers;
 mod process;
@@ -69,6 +70,7 @@ fn compare(asked: &Arguments) -> Result<bool, Failure> {
         eprintln!("Nchan is left out: it is not installed, and --install does it");
         peers.retain(|peer| *peer != Peer::Nchan);
     }
+    interrupt::listen()?;
     process::more_files()?;
     process::pin(process::LOADS_CORE)?;
     let setting = Setting { tidings, quick: asked.quick };

@@ -1,4 +1,20 @@
 //! The servers that are compared, each started in a process of its own.
+//!
+//! | name | what it is |
+//! | --- | --- |
+//! | `bare` | the limit: one system call an event and subscriber, and nothing else |
+//! | `bare-coalescing` | the limit of whoever sends together what came together |
+//! | `tidings` | our hub with its history in memory |
+//! | `tidings-fsync` | our hub as it is by default: what anybody sees is on the disk |
+//! | `nchan` | nginx with the Nchan module, as Debian has them |
+//! | `axum` | axum's responder over tokio's broadcast channel |
+//! | `node` | Node.js without packages, and a loop over the answers |
+//!
+//! All are published to over one connection that is kept, a POST an event, pipelined where several
+//! are under way; the limits by a length and the data. Our hub takes bursts as a stream of events in
+//! one POST as well, which nobody else does: that is its row, and the POSTs are a second one. Only
+//! the limits, the hub and Nchan give back what a subscriber missed, and only the hub and Nchan have
+//! topics. Nchan takes 32,768 events a second on a channel, and drops what is beyond that.
 
 mod axum;
 mod bare;
