@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{
             AtomicU8, AtomicU64,
             Ordering::{Acquire, Relaxed, Release},
@@ -26,13 +26,14 @@ use crate::{
 
 /// What a running session reports. One task writes, anybody reads.
 ///
-/// It takes 160 bytes, to which a test holds it, and some 25 in the registry, beside the text of
+/// It takes 168 bytes, to which a test holds it, and some 25 in the registry, beside the text of
 /// its name.
 #[derive(Debug)]
 pub(super) struct OpenSession {
     pub(super) id: SessionId,
     pub(super) filter: Arc<Filter>,
-    pub(super) bell: Arc<Bell>,
+    // Set once somebody delivers to it.
+    bell: OnceLock<Arc<Bell>>,
     peer: Option<SocketAddr>,
     opened: Timestamp,
     start: AtomicU64,
@@ -60,7 +61,6 @@ impl OpenSession {
     pub(super) fn new(
         id: SessionId,
         filter: Arc<Filter>,
-        bell: Arc<Bell>,
         peer: Option<SocketAddr>,
         resumed_after: Option<Box<str>>,
     ) -> Self {
@@ -68,7 +68,7 @@ impl OpenSession {
         Self {
             id,
             filter,
-            bell,
+            bell: OnceLock::new(),
             peer,
             opened: Timestamp::now(),
             start: AtomicU64::new(UNKNOWN),
@@ -79,6 +79,12 @@ impl OpenSession {
             activity: AtomicU8::new(Phase::Resolving as u8),
             past: Mutex::new(past.map(Box::new)),
         }
+    }
+
+    /// From now on this bell rings for what is new to it.
+    pub(super) fn listen(&self, bell: Arc<Bell>) {
+        // Nobody delivers to it but one.
+        let _ = self.bell.set(bell);
     }
 
     /// The stream is to get what matches after `start`.
@@ -119,8 +125,13 @@ impl OpenSession {
     // matters: the mark was read first, so that what it covers has rung; a bell that is silent
     // because it was taken meanwhile shows that the session is no longer idle, or again, and then
     // it has handed over what it was rung for.
+    //
+    // A line that is idle when its shard has looked after all has got all that there was by then;
+    // one that could not take it is not idle, and was marked so before.
     fn cursor(&self, rung_through: Offset) -> Option<Offset> {
-        let silent = !self.bell.is_rung();
+        let swept = self.bell.get().and_then(|bell| bell.swept());
+        let silent = swept.is_some() || self.bell.get().is_some_and(|bell| !bell.is_rung());
+        let rung_through = swept.unwrap_or(rung_through);
         let idle = self.activity.load(Acquire) == IDLE;
         let handed = self.cursor.load(Acquire);
         let handed = (handed != UNKNOWN).then_some(Offset(handed))?;
@@ -170,13 +181,15 @@ mod tests {
 
     fn open() -> OpenSession {
         let id = SessionId { name: SubscriberName::new("a").unwrap(), serial: 1 };
-        OpenSession::new(id, Arc::default(), Arc::default(), None, None)
+        let session = OpenSession::new(id, Arc::default(), None, None);
+        session.listen(Arc::default());
+        session
     }
 
     #[test]
     fn an_open_session_takes_little() {
         // With the two counts of its `Arc`.
-        assert!(size_of::<OpenSession>() + 16 <= 160, "{}", size_of::<OpenSession>());
+        assert!(size_of::<OpenSession>() + 16 <= 168, "{}", size_of::<OpenSession>());
     }
 
     #[test]
@@ -188,10 +201,10 @@ mod tests {
         assert_eq!(cursor(9), Some(Offset(3)));
         session.rest(Phase::Live, true);
         assert_eq!(cursor(9), Some(Offset(9)));
-        session.bell.ring(Offset(3));
+        session.bell.get().unwrap().ring(Offset(3));
         assert_eq!(cursor(9), Some(Offset(3)));
         session.look();
-        session.bell.take();
+        session.bell.get().unwrap().take();
         assert_eq!(cursor(9), Some(Offset(3)), "it looks, and has handed over nothing yet");
         session.hand_over(Offset(9), Delivered { events: 1, bytes: 5, gap: None });
         session.rest(Phase::Live, true);
