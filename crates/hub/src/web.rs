@@ -25,8 +25,9 @@ const ASSETS: &[(&str, &str, &str)] = assets! {
         "console/topics.js" "console/why.js"
         "demos/chat.js" "demos/clock.js" "demos/counter.js" "demos/feed.js" "demos/heartbeat.js"
         "demos/list.js" "demos/talk.js" "demos/visitor.js"
-        "demos/page/ask.js" "demos/page/card.js" "demos/page/code.js" "demos/page/main.js"
-        "demos/page/stages.js" "demos/page/stages-more.js" "demos/page/streams.js"
+        "demos/page/ask.js" "demos/page/card.js" "demos/page/chat-card.js" "demos/page/code.js"
+        "demos/page/feed-card.js" "demos/page/lines.js" "demos/page/main.js"
+        "demos/page/stages.js" "demos/page/streams.js" "demos/page/visitor-card.js"
     }
 };
 
