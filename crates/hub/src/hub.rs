@@ -7,9 +7,8 @@ use tokio::sync::{Semaphore, watch};
 use url::Url;
 
 use crate::{
-    access::Access,
+    access::{Access, neighbour::Neighbours},
     config::Config,
-    demo::Demo,
     metrics::{Metrics, Publishing},
     under_way::UnderWay,
 };
@@ -24,8 +23,6 @@ pub(crate) struct Shared {
     pub(crate) fanout: Fanout,
     pub(crate) metrics: Metrics,
     pub(crate) access: Access,
-    /// The demos, if they run.
-    pub(crate) demo: Option<Demo>,
     /// What URL Patterns are resolved against.
     pub(crate) base: Url,
     /// A permit for each byte of the publishes under way.
@@ -47,18 +44,18 @@ impl Hub {
         base: Url,
         address: SocketAddr,
     ) -> Self {
-        let demo = Demo::new(&config, address);
+        // Only a demo has anything for them.
+        let neighbours = config.demo.then(|| Neighbours::of(address));
         let bytes_max = config.limits.publishing_bytes_max;
         let publishing = Arc::new(Semaphore::new(bytes_max));
         let free = publishing.clone();
         Self(Arc::new(Shared {
             metrics: Metrics::new(&log, &fanout, Publishing { bytes_max, free }),
-            access: Access::new(&config, demo.as_ref().map(Demo::neighbours)),
+            access: Access::new(&config, neighbours),
             publishing,
             under_way: UnderWay::default(),
             streams: Arc::new(Semaphore::new(config.limits.subscribers_max)),
             leaving: watch::Sender::new(false),
-            demo,
             config,
             log,
             fanout,

@@ -34,3 +34,4 @@ mod slow_write;
 pub mod store;
 mod supervisor;
 mod under_way;
+mod web;

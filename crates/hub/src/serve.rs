@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use tidings_server::{
     fanout::{Fanout, FanoutConfig},
     log::SharedLog,
@@ -27,7 +28,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{api, config::Config, conn, demo, hub::Hub, supervisor};
+use crate::{api, config::Config, conn, demo::Demo, hub::Hub, supervisor};
 
 /// A hub that is bound to its address.
 pub struct Server {
@@ -92,11 +93,13 @@ impl Server {
     pub async fn run(self, leave: impl Future<Output = ()>) {
         let Self { listener, hub, .. } = self;
         let supervisor = tokio::spawn(supervisor::run(hub.log.clone()));
-        let demos = tokio::spawn(demo::run(hub.clone()));
+        let demo = Demo::default();
+        let router = api::router(hub.clone(), demo.routes(&hub));
+        let demos = tokio::spawn(demo.run(hub.clone()));
         let mut connections = JoinSet::new();
         tokio::select! {
             () = leave => {}
-            () = accept(&listener, &hub, &mut connections) => {}
+            () = accept(&listener, &hub, &router, &mut connections) => {}
         }
         drop(listener);
         hub.leaving.send_replace(true);
@@ -135,8 +138,7 @@ async fn drain(hub: &Hub, mut connections: JoinSet<()>) {
 }
 
 /// Takes connections for as long as it is polled.
-async fn accept(listener: &TcpListener, hub: &Hub, connections: &mut JoinSet<()>) {
-    let router = api::router(hub.clone());
+async fn accept(listener: &TcpListener, hub: &Hub, router: &Router, connections: &mut JoinSet<()>) {
     let connections_max = hub.config.limits.connections_max;
     let mut trouble = Trouble::default();
     loop {

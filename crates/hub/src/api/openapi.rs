@@ -31,7 +31,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{api, config::Config, hub::Hub};
+    use crate::{api, config::Config, demo::Demo, hub::Hub};
 
     // Pages and their parts, and the demos.
     const LEFT_OUT: [&str; 3] = ["/assets", "/demo", "/demos"];
@@ -48,7 +48,7 @@ mod tests {
         let (base, address) = ("http://localhost/".parse().unwrap(), config.listen);
         let hub = Hub::new(config, log, fanout, base, address);
         // The only way in which a router tells its routes.
-        let debug = format!("{:?}", api::router(hub));
+        let debug = format!("{:?}", api::router(hub.clone(), Demo::default().routes(&hub)));
         let (routes, _) = debug.split_once("fallback_router").unwrap();
         let routes: BTreeSet<_> = routes
             .split("RouteId(")
