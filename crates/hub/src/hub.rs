@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
-use tidings_server::{fanout::Fanout, log::SharedLog};
+use tidings_server::{
+    fanout::{Fanout, engine::Engine},
+    log::SharedLog,
+};
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
@@ -21,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) log: SharedLog,
     pub(crate) fanout: Fanout,
+    /// Writes the streams on plain connections.
+    pub(crate) engine: Engine,
     pub(crate) metrics: Metrics,
     pub(crate) access: Access,
     /// What URL Patterns are resolved against.
@@ -35,12 +40,18 @@ pub(crate) struct Shared {
     pub(crate) leaving: watch::Sender<bool>,
 }
 
+/// What brings events to subscribers.
+pub(crate) struct Delivery {
+    pub(crate) fanout: Fanout,
+    pub(crate) engine: Engine,
+}
+
 impl Hub {
     /// `address` is the one that is listened on, with its actual port.
     pub(crate) fn new(
         config: Config,
         log: SharedLog,
-        fanout: Fanout,
+        delivery: Delivery,
         base: Url,
         address: SocketAddr,
     ) -> Self {
@@ -49,6 +60,7 @@ impl Hub {
         let bytes_max = config.limits.publishing_bytes_max;
         let publishing = Arc::new(Semaphore::new(bytes_max));
         let free = publishing.clone();
+        let Delivery { fanout, engine } = delivery;
         Self(Arc::new(Shared {
             metrics: Metrics::new(&log, &fanout, Publishing { bytes_max, free }),
             access: Access::new(&config, neighbours),
@@ -59,6 +71,7 @@ impl Hub {
             config,
             log,
             fanout,
+            engine,
             base,
         }))
     }

@@ -129,9 +129,16 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Ends, and closes the connections that are left.
+    pub fn stop(&self) {
+        self.shards.iter().for_each(|shard| shard.stop());
+    }
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shards.iter().for_each(|shard| shard.stop());
+        self.stop();
     }
 }
 
