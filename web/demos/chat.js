@@ -9,6 +9,7 @@ export function join(name, show) {
     keepalive: true, // is sent even while the page goes away
   });
   const leave = () => {
+    removeEventListener("pagehide", leave);
     if (source.readyState === EventSource.CLOSED) return;
     source.close();
     send("leave");

@@ -1,5 +1,7 @@
 //! Access without keys: who may speak to the hub, and what a request may do.
 
+pub(crate) mod neighbour;
+
 use std::{
     collections::HashSet,
     net::{Ipv4Addr, Ipv6Addr},
@@ -9,9 +11,9 @@ use http::{HeaderMap, HeaderValue, header, request::Parts, uri::Authority};
 use parking_lot::Mutex;
 use tidings_server::matcher::Filter;
 
+use self::neighbour::Neighbours;
 use crate::{
     config::{Config, CorsOrigin},
-    demo::Neighbours,
     problem::{Kind, Problem},
 };
 
@@ -80,6 +82,12 @@ impl Access {
                 Err(Problem::new(Kind::Malformed, "there must be one Origin header").of("Origin"))
             }
         }
+    }
+
+    /// The other origin of this hub, as seen from a page of `own`, if the demos run and the page
+    /// can use it.
+    pub(crate) fn neighbour_of(&self, own: &Authority) -> Option<String> {
+        self.neighbours?.neighbour_of(own)
     }
 
     fn answers_to(&self, host: &str) -> bool {

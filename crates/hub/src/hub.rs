@@ -2,14 +2,16 @@
 
 use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
-use tidings_server::{fanout::Fanout, log::SharedLog};
+use tidings_server::{
+    fanout::{Fanout, engine::Engine},
+    log::SharedLog,
+};
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
 use crate::{
-    access::Access,
+    access::{Access, neighbour::Neighbours},
     config::Config,
-    demo::Demo,
     metrics::{Metrics, Publishing},
     under_way::UnderWay,
 };
@@ -22,10 +24,10 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) log: SharedLog,
     pub(crate) fanout: Fanout,
+    /// Writes the streams on plain connections.
+    pub(crate) engine: Engine,
     pub(crate) metrics: Metrics,
     pub(crate) access: Access,
-    /// The demos, if they run.
-    pub(crate) demo: Option<Demo>,
     /// What URL Patterns are resolved against.
     pub(crate) base: Url,
     /// A permit for each byte of the publishes under way.
@@ -38,30 +40,38 @@ pub(crate) struct Shared {
     pub(crate) leaving: watch::Sender<bool>,
 }
 
+/// What brings events to subscribers.
+pub(crate) struct Delivery {
+    pub(crate) fanout: Fanout,
+    pub(crate) engine: Engine,
+}
+
 impl Hub {
     /// `address` is the one that is listened on, with its actual port.
     pub(crate) fn new(
         config: Config,
         log: SharedLog,
-        fanout: Fanout,
+        delivery: Delivery,
         base: Url,
         address: SocketAddr,
     ) -> Self {
-        let demo = Demo::new(&config, address);
+        // Only a demo has anything for them.
+        let neighbours = config.demo.then(|| Neighbours::of(address));
         let bytes_max = config.limits.publishing_bytes_max;
         let publishing = Arc::new(Semaphore::new(bytes_max));
         let free = publishing.clone();
+        let Delivery { fanout, engine } = delivery;
         Self(Arc::new(Shared {
             metrics: Metrics::new(&log, &fanout, Publishing { bytes_max, free }),
-            access: Access::new(&config, demo.as_ref().map(Demo::neighbours)),
+            access: Access::new(&config, neighbours),
             publishing,
             under_way: UnderWay::default(),
             streams: Arc::new(Semaphore::new(config.limits.subscribers_max)),
             leaving: watch::Sender::new(false),
-            demo,
             config,
             log,
             fanout,
+            engine,
             base,
         }))
     }

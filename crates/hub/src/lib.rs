@@ -30,7 +30,7 @@ mod metrics;
 mod problem;
 mod query;
 pub mod serve;
-mod slow_write;
 pub mod store;
 mod supervisor;
 mod under_way;
+mod web;

@@ -43,6 +43,16 @@ pub(crate) fn switch(name: &str, value: &str) -> Result<bool, Problem> {
     }
 }
 
+/// How much a page of a list holds, unless the request says how much.
+pub(crate) const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+/// How much a page of a list is to hold.
+pub(crate) fn limit(name: &str, value: &str) -> Result<usize, Problem> {
+    let limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| Problem::invalid(name, format!("a whole number from 1 to {LIMIT_MAX}")))
+}
+
 /// Puts the value of a parameter that may be given only once in its place.
 pub(crate) fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), Problem> {
     match place.replace(value) {

@@ -1,14 +1,16 @@
 //! The service: listens, serves, and leaves in good order.
 //!
 //! ```text
-//! listener ──► conn::serve ──► api::answer ──► access, CORS ──► publish │ follow │ …
+//! listener ──► Conn::serve ──► api::answer ──► access, CORS ──► publish │ follow │ …
 //!                  │                                              │          │
-//!             SlowWrite(TcpStream)                            Log::append  Fanout::subscribe
+//!                  │ the socket                               Log::append  Fanout::subscribe
+//!                  ▼                                                         │
+//!               Engine ◄──── HTTP/1: the head, and the subscriber ───────────┤
+//!                            HTTP/2: an HTTP body ◄──────────────────────────┘
 //! ```
 //!
 //! A request is answered from its head by `api::answer`, whatever carries it; a stream's bytes
-//! come from the fan-out's subscriber alone. So another way to write to plain HTTP/1.1 sockets
-//! takes the place of `conn::serve` and nothing else.
+//! come from the fan-out's subscriber alone.
 
 use std::{
     fmt, io,
@@ -16,8 +18,12 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use tidings_server::{
-    fanout::{Fanout, FanoutConfig},
+    fanout::{
+        Fanout, FanoutConfig,
+        engine::{Engine, EngineConfig},
+    },
     log::SharedLog,
 };
 use tokio::{
@@ -27,7 +33,14 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{api, config::Config, conn, demo, hub::Hub, supervisor};
+use crate::{
+    api,
+    config::Config,
+    conn::{Conn, Open},
+    demo::Demo,
+    hub::{Delivery, Hub},
+    supervisor,
+};
 
 /// A hub that is bound to its address.
 pub struct Server {
@@ -49,6 +62,9 @@ pub enum ServeError {
         #[source]
         cause: io::Error,
     },
+    /// The threads that write could not be started. The operator's to mend.
+    #[error("the threads that write to connections could not be started; is there room for more?")]
+    Threads(#[source] io::Error),
 }
 
 impl Server {
@@ -65,7 +81,8 @@ impl Server {
     /// Listens on the configured address and follows the log.
     ///
     /// # Errors
-    /// [`ServeError::Listen`] if the address is taken or not this machine's.
+    /// [`ServeError::Listen`] if the address is taken or not this machine's;
+    /// [`ServeError::Threads`] if the system has no more of them, or of descriptors.
     pub async fn bind(config: Config, log: SharedLog) -> Result<Self, ServeError> {
         let listen_error = |cause| ServeError::Listen { address: config.listen, cause };
         let listener = listen(config.listen).map_err(listen_error)?;
@@ -73,7 +90,11 @@ impl Server {
         let base = config.public_url.clone().unwrap_or_else(|| url_of(address));
         let tail = FanoutConfig { tail_bytes_max: config.tail_bytes_max, ..Default::default() };
         let fanout = Fanout::start(log.clone(), tail);
-        Ok(Self { listener, address, hub: Hub::new(config, log, fanout, base, address) })
+        let slow_write = config.timeouts.slow_write;
+        let engine = EngineConfig { slow_write, ..Default::default() };
+        let engine = Engine::start(&fanout, engine).map_err(ServeError::Threads)?;
+        let hub = Hub::new(config, log, Delivery { fanout, engine }, base, address);
+        Ok(Self { listener, address, hub })
     }
 
     /// The address that is listened on, with its actual port.
@@ -92,11 +113,13 @@ impl Server {
     pub async fn run(self, leave: impl Future<Output = ()>) {
         let Self { listener, hub, .. } = self;
         let supervisor = tokio::spawn(supervisor::run(hub.log.clone()));
-        let demos = tokio::spawn(demo::run(hub.clone()));
+        let demo = Demo::default();
+        let router = api::router(hub.clone(), demo.routes(&hub));
+        let demos = tokio::spawn(demo.run(hub.clone()));
         let mut connections = JoinSet::new();
         tokio::select! {
             () = leave => {}
-            () = accept(&listener, &hub, &mut connections) => {}
+            () = accept(&listener, &hub, &router, &mut connections) => {}
         }
         drop(listener);
         hub.leaving.send_replace(true);
@@ -124,37 +147,42 @@ async fn drain(hub: &Hub, mut connections: JoinSet<()>) {
     let retry = hub.config.retry..=hub.config.retry + timeouts.retry_spread;
     hub.fanout.drain(pace.min(timeouts.drain.mul_f64(0.7)), retry);
     // The last tenth is the log's.
-    let all_gone = async { while connections.join_next().await.is_some() {} };
+    let all_gone = async {
+        while connections.join_next().await.is_some() {}
+        hub.engine.all_gone().await;
+    };
     if timeout_at(deadline - timeouts.drain / 10, all_gone).await.is_err() {
-        tracing::warn!(connections = connections.len(), "closing connections that did not end");
+        let connections_left = hub.metrics.connections.get();
+        tracing::warn!(connections_left, "closing connections that did not end");
         connections.shutdown().await;
     }
+    hub.engine.stop();
     if timeout_at(deadline, hub.log.close()).await.is_err() {
         tracing::error!("the log did not close in time");
     }
 }
 
 /// Takes connections for as long as it is polled.
-async fn accept(listener: &TcpListener, hub: &Hub, connections: &mut JoinSet<()>) {
-    let router = api::router(hub.clone());
+async fn accept(listener: &TcpListener, hub: &Hub, router: &Router, connections: &mut JoinSet<()>) {
     let connections_max = hub.config.limits.connections_max;
     let mut trouble = Trouble::default();
     loop {
-        hub.metrics.connections.set(connections.len() as i64);
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 trouble.over();
-                let open = connections.len();
+                let gauge = &hub.metrics.connections;
+                let open = usize::try_from(gauge.get()).unwrap_or_default();
                 let crowded = open >= connections_max;
                 if crowded {
                     hub.metrics.connections_refused.inc();
                 }
                 if open < connections_max.saturating_add(Server::CROWDED_MAX) {
-                    connections.spawn(conn::serve(stream, hub.clone(), router.clone(), crowded));
+                    let conn = Conn { stream, peer, crowded, open: Open::new(gauge) };
+                    connections.spawn(conn.serve(hub.clone(), router.clone()));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}

@@ -44,76 +44,36 @@ mod tests {
     };
 
     use futures_core::future::BoxFuture;
-    use tidings_server::{
-        cursor::Offset,
-        log::*,
-        matcher::Filter,
-        record::{PublisherId, SharedRecord},
+    use tidings_server::log::{
+        AppendError, Log as _, LogState, MemoryLog, Retention,
+        contract::{Fault, Faulty},
     };
 
     use super::*;
 
     /// A latched log that needs three tries to be reopened.
-    struct Stubborn {
-        inner: MemoryLog,
-        tries: AtomicU32,
-    }
+    #[derive(Default)]
+    struct Stubborn(AtomicU32);
 
-    impl Log for Stubborn {
-        fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
-            self.inner.append(batch)
-        }
-        fn read<'a>(
-            &'a self,
-            since: Since,
-            filter: &'a Filter,
-            limits: ReadLimits,
-        ) -> BoxFuture<'a, Result<Page, ReadError>> {
-            self.inner.read(since, filter, limits)
-        }
-        fn tail(&self) -> Tail {
-            self.inner.tail()
-        }
-        fn bounds(&self) -> Bounds {
-            self.inner.bounds()
-        }
-        fn resolve<'a>(
-            &'a self,
-            id: &'a PublisherId,
-        ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
-            self.inner.resolve(id)
-        }
-        fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
-            self.inner.record(offset)
-        }
-        fn ended(&self, filter: &tidings_server::matcher::Filter) -> Option<Offset> {
-            self.inner.ended(filter)
-        }
-        fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
-            self.inner.topics(after, count_max)
-        }
-        fn state(&self) -> LogState {
-            let mut state = self.inner.state();
-            state.latched = (self.tries.load(SeqCst) < 3).then(|| "full".into());
+    impl Fault for Stubborn {
+        fn state(&self, log: &MemoryLog) -> LogState {
+            let mut state = log.state();
+            state.latched = (self.0.load(SeqCst) < 3).then(|| "full".into());
             state
         }
-        fn reopen(&self) -> BoxFuture<'_, Result<(), AppendError>> {
-            let done = self.tries.fetch_add(1, SeqCst) + 1 == 3;
+
+        fn reopen<'a>(&'a self, _: &'a MemoryLog) -> BoxFuture<'a, Result<(), AppendError>> {
+            let done = self.0.fetch_add(1, SeqCst) + 1 == 3;
             Box::pin(async move {
                 if done { Ok(()) } else { Err(AppendError::Latched { cause: "full".into() }) }
             })
-        }
-        fn close(&self) -> BoxFuture<'_, ()> {
-            self.inner.close()
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_latched_log_is_reopened_with_growing_pauses() {
-        let log = Arc::new(Stubborn {
-            inner: MemoryLog::new(Retention::default(), 1),
-            tries: AtomicU32::new(0),
-        });
+        let sound = MemoryLog::new(Retention::default(), 1);
+        let log = Arc::new(Faulty::new(sound, Arc::<Stubborn>::default()));
         let started = tokio::time::Instant::now();
         let supervisor = tokio::spawn(run(log.clone()));
         while log.state().latched.is_some() {

@@ -1,8 +1,10 @@
 //! Matchers and filters: which topics a subscriber follows, and what it may see of them.
 
 use std::{
+    any::TypeId,
     collections::HashMap,
     fmt,
+    hash::{Hash, Hasher},
     sync::{Arc, OnceLock},
 };
 
@@ -206,10 +208,15 @@ pub struct Filter {
     topics: Vec<Topic>,
     patterns: Vec<Pattern>,
     everything: bool,
-    visible: Option<Arc<Visible>>,
+    visible: Option<Visible>,
 }
 
-type Visible = dyn Fn(&Record) -> bool + Send + Sync;
+#[derive(Clone)]
+struct Visible {
+    sees: Arc<dyn Fn(&Record) -> bool + Send + Sync>,
+    // Of a closure that captures nothing: all of its type are the same.
+    of_type: Option<TypeId>,
+}
 
 impl Filter {
     /// Every record of the log.
@@ -234,7 +241,7 @@ impl Filter {
     /// Of those, only the records for which `visible` is true.
     #[must_use]
     pub fn only(mut self, visible: impl Fn(&Record) -> bool + Send + Sync + 'static) -> Self {
-        self.visible = Some(Arc::new(visible));
+        self.visible = Some(Visible::new(visible));
         self
     }
 
@@ -252,7 +259,7 @@ impl Filter {
 
     /// Whether a record of a followed topic may be seen.
     pub fn sees(&self, record: &Record) -> bool {
-        self.visible.as_ref().is_none_or(|visible| visible(record))
+        self.visible.as_ref().is_none_or(|visible| (visible.sees)(record))
     }
 
     /// The topics that are followed by name, in order; all there are if there is no
@@ -274,6 +281,41 @@ impl Filter {
     /// Whether every topic is followed.
     pub fn is_everything(&self) -> bool {
         self.everything
+    }
+}
+
+impl Visible {
+    fn new<F: Fn(&Record) -> bool + Send + Sync + 'static>(sees: F) -> Self {
+        let of_type = (size_of::<F>() == 0).then(TypeId::of::<F>);
+        Self { sees: Arc::new(sees), of_type }
+    }
+}
+
+impl PartialEq for Visible {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.sees, &other.sees)
+            || (self.of_type.is_some() && self.of_type == other.of_type)
+    }
+}
+
+/// Filters that are equal select the same; those that are not may do so, too.
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        let followed = |of: &Self| (of.everything, of.topics.len(), of.patterns.len());
+        followed(self) == followed(other)
+            && self.topics == other.topics
+            && self.patterns == other.patterns
+            && self.visible == other.visible
+    }
+}
+
+impl Eq for Filter {}
+
+impl Hash for Filter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.everything.hash(state);
+        self.topics.hash(state);
+        self.patterns.iter().for_each(|pattern| pattern.as_str().hash(state));
     }
 }
 
@@ -359,5 +401,24 @@ mod tests {
         assert!(filter.matches_topic(&topic("a")) && filter.matches_topic(&topic("rooms/1")));
         assert!(!filter.matches_topic(&topic("b")));
         assert!(Filter::everything().matches_topic(&topic("b")));
+    }
+
+    #[test]
+    fn filters_of_the_same_parts_are_equal() {
+        let of = |name: &str| {
+            Filter::new([Matcher::Exact(topic(name)), Matcher::Pattern(pattern("x/*"))])
+        };
+        fn public(filter: Filter) -> Filter {
+            filter.only(|record| !record.new.private)
+        }
+        assert_eq!(of("a"), of("a"));
+        assert_ne!(of("a"), of("b"));
+        assert_ne!(of("a"), Filter::new([Matcher::Exact(topic("a"))]));
+        assert_eq!(public(of("a")), public(of("a")));
+        assert_ne!(public(of("a")), of("a"));
+        let of_owner = |owner: u64| of("a").only(move |record| record.offset.0 == owner);
+        assert_ne!(of_owner(1), of_owner(1), "what is captured cannot be compared");
+        let one = of_owner(1);
+        assert_eq!(one.clone(), one);
     }
 }

@@ -15,25 +15,30 @@
 
 mod gap;
 mod notices;
+mod piece;
+mod resting;
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
-pub use self::gap::{Gap, GapReason, OnGap};
+pub(crate) use self::notices::frame;
+pub use self::{
+    gap::{Gap, GapReason, OnGap},
+    piece::{EventEnd, Piece},
+    resting::Resting,
+};
 use crate::{
     cursor::{Cursor, Epoch, Offset},
     frame::{Format, requested},
     log::{Bounds, Page, ReadError, ReadLimits, Since},
-    record::{EARLIEST, PublisherId, SharedRecord},
+    record::{EARLIEST, PublisherId},
     subscriber_name::SubscriberName,
 };
 
 /// How a subscription behaves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubscriptionConfig {
     /// How the stream is written.
     pub format: Format,
@@ -126,7 +131,7 @@ impl Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Demand {
     /// Send these bytes.
-    Send(Bytes),
+    Send(Piece),
     /// Find the record with this publisher's id, then [`Subscription::handle_resolved`].
     Resolve(PublisherId),
     /// Look in the shared tail after this place, then [`Subscription::handle_tail`].
@@ -143,7 +148,7 @@ pub enum Demand {
 }
 
 /// A place in the shared tail, where ephemeral events stand between the records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TailPlace {
     /// The last record behind it.
     pub after: Offset,
@@ -157,9 +162,7 @@ pub enum TailRead {
     /// The frames of what matches, and how far they reach.
     Frames {
         /// Whole frames, ready to be sent.
-        chunks: Vec<Bytes>,
-        /// How many events they are.
-        events: u64,
+        piece: Piece,
         /// The offset of the last record among them, if there is one.
         last: Option<Offset>,
         /// All that matches up to here is among them.
@@ -191,7 +194,7 @@ pub struct Subscription {
     name: Option<SubscriberName>,
     epoch: Epoch,
     state: State,
-    out: VecDeque<Bytes>,
+    out: VecDeque<Piece>,
     /// All that matches up to here was sent or is in `out`.
     after: Offset,
     /// The place that was asked for, once it is known.
@@ -354,10 +357,9 @@ impl Subscription {
 
     /// What to do now.
     pub fn poll(&mut self, now: Instant) -> Demand {
-        if let Some(bytes) = self.out.pop_front() {
+        if let Some(piece) = self.out.pop_front() {
             self.heartbeat_at = now + self.config.heartbeat;
-            self.delivered.bytes += bytes.len() as u64;
-            return Demand::Send(bytes);
+            return self.send(piece);
         }
         if let Some(close) = self.close.filter(|close| close.at <= now) {
             self.close = None;
@@ -365,7 +367,7 @@ impl Subscription {
             let mut out = Vec::new();
             self.config.format.retry(&mut out, close.retry);
             if !out.is_empty() {
-                return Demand::Send(out.into());
+                return self.send(out.into());
             }
         }
         if self.ask_ended && self.state != State::Closed {
@@ -379,8 +381,7 @@ impl Subscription {
             let mut out = Vec::new();
             self.tell_cursor(&mut out);
             if !out.is_empty() {
-                self.delivered.bytes += out.len() as u64;
-                return Demand::Send(out.into());
+                return self.send(out.into());
             }
         }
         let may_ask = !self.asked && self.read_at.is_none_or(|at| at <= now);
@@ -398,7 +399,10 @@ impl Subscription {
             State::Live if self.woken => {
                 Demand::Tail(TailPlace { after: self.after, heard: self.heard })
             }
-            _ if self.heartbeat_at <= now => Demand::Send(self.heartbeat(now)),
+            _ if self.heartbeat_at <= now => {
+                let heartbeat = self.heartbeat(now);
+                self.send(heartbeat)
+            }
             _ => {
                 let read_at = self.read_at.filter(|_| !self.asked && self.state != State::Live);
                 let close_at = self.close.map(|close| close.at);
@@ -406,6 +410,12 @@ impl Subscription {
                 Demand::Wait(others.fold(self.heartbeat_at, Instant::min))
             }
         }
+    }
+
+    fn send(&mut self, piece: Piece) -> Demand {
+        self.delivered.events += piece.events.len() as u64;
+        self.delivered.bytes += piece.bytes.len() as u64;
+        Demand::Send(piece)
     }
 
     /// Records that match may be in the tail.
@@ -450,10 +460,9 @@ impl Subscription {
     pub fn handle_tail(&mut self, read: TailRead) {
         match read {
             TailRead::Behind => self.state = State::Reading,
-            TailRead::Frames { chunks, events, last, through, marks, more } => {
+            TailRead::Frames { piece, last, through, marks, more } => {
                 self.open();
-                self.out.extend(chunks);
-                self.delivered.events += events;
+                self.push(piece);
                 self.after = self.after.max(through.after);
                 self.heard = self.heard.max(through.heard);
                 self.ask_ended |= marks;
@@ -490,20 +499,18 @@ impl Subscription {
             }
         }
         self.open();
-        let mut frames = Vec::new();
-        let is_event = |record: &&SharedRecord| record.new.kind.is_event();
-        for record in &page.records {
+        let (mut frames, mut events) = (Vec::new(), Vec::new());
+        let from = TailPlace { after: self.after, heard: self.heard };
+        for record in page.records.iter().filter(|record| record.new.kind.is_event()) {
             self.frame(&mut frames, record);
+            let place = TailPlace { after: record.offset, heard: self.heard };
+            events.push(EventEnd { at: frames.len(), place, kept: true });
+            self.told = record.offset;
         }
         // The mark of an end may be among the records, or among those that were trimmed.
         self.ask_ended = true;
-        if !frames.is_empty() {
-            self.out.push_back(frames.into());
-        }
-        let mut events = page.records.iter().filter(is_event);
-        self.delivered.events += events.clone().count() as u64;
+        self.push(Piece { bytes: frames.into(), events, from });
         self.after = self.after.max(page.through);
-        self.told = events.next_back().map_or(self.told, |record| record.offset);
         self.go_on();
     }
 
@@ -515,6 +522,11 @@ impl Subscription {
     /// What was done since the last call.
     pub fn take_delivered(&mut self) -> Delivered {
         std::mem::take(&mut self.delivered)
+    }
+
+    /// How it behaves.
+    pub fn config(&self) -> &SubscriptionConfig {
+        &self.config
     }
 
     /// What it is doing.

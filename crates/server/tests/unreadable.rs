@@ -5,24 +5,24 @@ use std::{sync::Arc, time::Duration};
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt as _;
 use tidings_server::{
-    cursor::Offset,
     fanout::{Fanout, FanoutConfig, Subscribe},
-    log::*,
+    log::{
+        Log as _, MemoryLog, Page, ReadError, ReadLimits, Retention, Since,
+        contract::{Fault, Faulty},
+    },
     matcher::{Filter, Matcher},
-    record::{NewRecord, PublisherId, SharedRecord},
+    record::NewRecord,
     subscription::{Start, SubscriptionConfig},
     topic::Topic,
 };
 
-/// A log whose records of the topic `rotten` cannot be read.
-struct Rotten(MemoryLog);
+/// Records of the topic `rotten` cannot be read.
+struct Rotten;
 
-impl Log for Rotten {
-    fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        self.0.append(batch)
-    }
+impl Fault for Rotten {
     fn read<'a>(
         &'a self,
+        log: &'a MemoryLog,
         since: Since,
         filter: &'a Filter,
         limits: ReadLimits,
@@ -30,37 +30,7 @@ impl Log for Rotten {
         if filter.matches_topic(&topic("rotten")) {
             return Box::pin(async { Err(ReadError::Store { cause: "damaged".into() }) });
         }
-        self.0.read(since, filter, limits)
-    }
-    fn tail(&self) -> Tail {
-        self.0.tail()
-    }
-    fn bounds(&self) -> Bounds {
-        self.0.bounds()
-    }
-    fn resolve<'a>(
-        &'a self,
-        id: &'a PublisherId,
-    ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
-        self.0.resolve(id)
-    }
-    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
-        self.0.record(offset)
-    }
-    fn ended(&self, filter: &Filter) -> Option<Offset> {
-        self.0.ended(filter)
-    }
-    fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
-        self.0.topics(after, count_max)
-    }
-    fn state(&self) -> LogState {
-        self.0.state()
-    }
-    fn reopen(&self) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.0.reopen()
-    }
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.0.close()
+        log.read(since, filter, limits)
     }
 }
 
@@ -71,7 +41,8 @@ fn topic(name: &str) -> Topic {
 #[tokio::test(start_paused = true)]
 async fn what_the_fanout_cannot_read_holds_up_nobody_else() {
     // A feed of one record: whoever does not keep up must read the log.
-    let log = Arc::new(Rotten(MemoryLog::new(Retention::default(), 1).with_feed_bytes_max(1)));
+    let sound = MemoryLog::new(Retention::default(), 1).with_feed_bytes_max(1);
+    let log = Arc::new(Faulty::new(sound, Arc::new(Rotten)));
     let fanout = Fanout::start(log.clone(), FanoutConfig::default());
     let mut subscriber = fanout.subscribe(Subscribe {
         filter: Filter::new([Matcher::Exact(topic("sound"))]),

@@ -1,6 +1,8 @@
 // Brings the page to life. The clock runs by itself, the others when they are started.
+import { chatCard } from "./chat-card.js";
+import { feedCard } from "./feed-card.js";
 import { clockCard, counterCard, heartbeatCard, listCard, talkCard } from "./stages.js";
-import { chatCard, feedCard, visitorCard } from "./stages-more.js";
+import { visitorCard } from "./visitor-card.js";
 
 const cards = [listCard(), heartbeatCard(), chatCard(), counterCard(), feedCard(), talkCard()];
 const clock = clockCard();

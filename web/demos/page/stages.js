@@ -6,17 +6,7 @@ import * as list from "../list.js";
 import * as talk from "../talk.js";
 import { ask } from "./ask.js";
 import { Card } from "./card.js";
-
-const LINES_MAX = 60;
-
-// Adds a line to a log on a card, in the words given, and keeps the newest in sight.
-export function addLine(log, ...words) {
-  const line = document.createElement("li");
-  for (const word of words) line.appendChild(document.createElement("span")).textContent = word;
-  log.append(line);
-  while (log.children.length > LINES_MAX) log.firstElementChild.remove();
-  log.scrollTop = log.scrollHeight;
-}
+import { addLine } from "./lines.js";
 
 export function clockCard() {
   return new Card("clock", {

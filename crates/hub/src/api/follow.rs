@@ -20,6 +20,7 @@ use tidings_server::{
 use super::{accept, draft, head::Lengthless, topic_of_path};
 use crate::{
     access::Grant,
+    conn::{MayTakeOver, Takeover},
     held::Held,
     hub::Hub,
     local::Peer,
@@ -57,6 +58,10 @@ pub(super) async fn follow(
     };
     let subscriber = hub.fanout.subscribe_as(caller, subscribe);
     let name = [(SUBSCRIBER, subscriber_header(subscriber.name()))];
+    if parts.extensions.get::<MayTakeOver>().is_some() {
+        let takeover = Extension(Takeover::new(subscriber, permit));
+        return Ok((takeover, stream_headers(format), name).into_response());
+    }
     let body = Body::new(Held::new(StreamBody::new(subscriber), permit));
     Ok((stream_headers(format), name, body).into_response())
 }

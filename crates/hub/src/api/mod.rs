@@ -17,9 +17,6 @@ mod stream;
 mod subscribers;
 mod topics;
 mod verdict;
-mod web;
-
-pub(crate) use self::{follow::come_back, web::page};
 
 use axum::{
     Router,
@@ -33,15 +30,16 @@ use tower::ServiceExt as _;
 
 use crate::{
     access::{Grant, Visitor},
-    cors, demo,
+    cors,
     hub::Hub,
     problem::{Kind, Problem},
+    web,
 };
 
-pub(crate) use self::publish::take;
+pub(crate) use self::{follow::come_back, publish::take};
 
-/// All that the hub offers.
-pub(crate) fn router(hub: Hub) -> Router {
+/// All that the hub offers, and beside it what the demos do.
+pub(crate) fn router(hub: Hub, demos: Router<Hub>) -> Router {
     let topic = get(follow::follow).post(publish::event).delete(end::end);
     let mut router = Router::new()
         .route("/events", get(follow::follow).post(publish::batch))
@@ -55,9 +53,9 @@ pub(crate) fn router(hub: Hub) -> Router {
         .route("/problems", get(status::problems))
         .route("/problems/{slug}", get(status::problem))
         .route("/openapi.json", get(openapi::description))
-        .route("/", get(web::index))
-        .route("/assets/{*path}", get(web::asset));
-    router = demo::routes(router, &hub);
+        .route("/", get(console))
+        .route("/assets/{*path}", get(asset))
+        .merge(demos);
     if hub.config.metrics {
         router = router.route("/metrics", get(status::metrics));
     }
@@ -125,6 +123,18 @@ fn allowed(refusal: Response) -> Response {
     let allow = refusal.headers().get(header::ALLOW);
     response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow.clone())));
     response
+}
+
+async fn console() -> Response {
+    web::page(include_str!("../../../../web/index.html"))
+}
+
+async fn asset(parts: Parts) -> Response {
+    let path = parts.uri.path().strip_prefix("/assets/").unwrap_or_default();
+    match web::asset(path) {
+        Some(file) => file,
+        None => not_found(parts).await.into_response(),
+    }
 }
 
 async fn not_found(parts: Parts) -> Problem {

@@ -25,13 +25,21 @@ mod tests {
 
     use serde_json::Value;
     use tidings_server::{
-        fanout::{Fanout, FanoutConfig},
+        fanout::{
+            Fanout, FanoutConfig,
+            engine::{Engine, EngineConfig},
+        },
         log::{MemoryLog, Retention},
         subscription::{GapReason, Phase},
     };
 
     use super::*;
-    use crate::{api, config::Config, hub::Hub};
+    use crate::{
+        api,
+        config::Config,
+        demo::Demo,
+        hub::{Delivery, Hub},
+    };
 
     // Pages and their parts, and the demos.
     const LEFT_OUT: [&str; 3] = ["/assets", "/demo", "/demos"];
@@ -46,9 +54,10 @@ mod tests {
         let fanout = Fanout::start(log.clone(), FanoutConfig::default());
         let config = Config::default();
         let (base, address) = ("http://localhost/".parse().unwrap(), config.listen);
-        let hub = Hub::new(config, log, fanout, base, address);
+        let engine = Engine::start(&fanout, EngineConfig::default()).unwrap();
+        let hub = Hub::new(config, log, Delivery { fanout, engine }, base, address);
         // The only way in which a router tells its routes.
-        let debug = format!("{:?}", api::router(hub));
+        let debug = format!("{:?}", api::router(hub.clone(), Demo::default().routes(&hub)));
         let (routes, _) = debug.split_once("fallback_router").unwrap();
         let routes: BTreeSet<_> = routes
             .split("RouteId(")

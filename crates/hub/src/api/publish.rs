@@ -198,12 +198,13 @@ pub(super) async fn append(
 ///
 /// Topics of ephemeral events that have ended are opened in the same batch, as any publish does it:
 /// an event that is not kept cannot do so by itself.
-pub(crate) async fn take(hub: &Hub, records: Vec<NewRecord>) -> Result<Appended, AppendError> {
-    let mut batch = openings(hub, &records);
-    let openings = batch.len();
-    batch.extend(records);
+pub(crate) async fn take(hub: &Hub, mut records: Vec<NewRecord>) -> Result<Appended, AppendError> {
+    let marks = openings(hub, &records);
+    let openings = marks.len();
+    // Nearly always there are none, and then no record is moved.
+    records.splice(0..0, marks);
     let started = Instant::now();
-    let appended = hub.log.append(Batch::new(batch)).await;
+    let appended = hub.log.append(Batch::new(records)).await;
     let mut appended = appended.map_err(|error| match error {
         AppendError::KeyReused { record } => {
             AppendError::KeyReused { record: record.saturating_sub(openings) }

@@ -16,8 +16,6 @@ use tidings_server::{
 use super::{draft, json};
 use crate::{hub::Hub, local, problem::Problem, query};
 
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
 // Where a topic is asked for, a page looks at so many at most, and may be short or empty though
 // there are more.
 const SCAN_MAX: usize = 10_000;
@@ -33,16 +31,11 @@ pub(super) async fn subscribers(State(hub): State<Hub>, parts: Parts) -> Result<
                 query::once(&name, &mut topic, draft::topic(value, &hub.config.limits)?)?;
             }
             "after" => query::once(&name, &mut after, place(&value)?)?,
-            "limit" => {
-                let number = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                let rule = format!("a whole number from 1 to {LIMIT_MAX}");
-                let number = number.ok_or_else(|| Problem::invalid("limit", rule))?;
-                query::once(&name, &mut limit, number)?;
-            }
+            "limit" => query::once(&name, &mut limit, query::limit(&name, &value)?)?,
             _ => return Err(Problem::unknown(&name, &["topic", "after", "limit"])),
         }
     }
-    let page = page(&hub, topic.as_ref(), after, limit.unwrap_or(LIMIT_DEFAULT)).await;
+    let page = page(&hub, topic.as_ref(), after, limit.unwrap_or(query::LIMIT_DEFAULT)).await;
     Ok(json(&page))
 }
 

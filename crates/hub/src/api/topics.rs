@@ -8,26 +8,17 @@ use tidings_server::{cursor::Cursor, log::TopicSummary};
 use super::json;
 use crate::{hub::Hub, problem::Problem, query};
 
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
-
 pub(super) async fn topics(State(hub): State<Hub>, uri: Uri) -> Result<Response, Problem> {
     let mut after = None;
     let mut limit = None;
     for (name, value) in query::parameters(uri.query())? {
         match name.as_str() {
             "after" => query::once(&name, &mut after, value)?,
-            "limit" => {
-                let number = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                let number = number.ok_or_else(|| {
-                    Problem::invalid("limit", format!("a whole number from 1 to {LIMIT_MAX}"))
-                })?;
-                query::once(&name, &mut limit, number)?;
-            }
+            "limit" => query::once(&name, &mut limit, query::limit(&name, &value)?)?,
             _ => return Err(Problem::unknown(&name, &["after", "limit"])),
         }
     }
-    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    let limit = limit.unwrap_or(query::LIMIT_DEFAULT);
     // One more than asked for tells whether there is a next page.
     let mut found = hub.log.topics(after.as_deref(), limit + 1);
     let more = found.len() > limit;

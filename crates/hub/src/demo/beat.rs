@@ -19,30 +19,34 @@ const HEARTBEAT: &str = "demo/heartbeat";
 /// How long a pause of the heartbeat lasts: long enough to be noticed, and to see it end.
 pub(super) const PAUSE: Duration = Duration::from_secs(6);
 
-/// Publishes the clock and the heartbeat while somebody follows them, until the task is aborted.
-pub(crate) async fn run(hub: Hub) {
-    let Some(demo) = &hub.demo else { return };
-    let topic = |name| Topic::new(name).expect("a demo's topic is one");
-    let (clock, heartbeat) = (topic(CLOCK), topic(HEARTBEAT));
-    let beat = EventName::new("heartbeat").expect("an event type");
-    loop {
-        // On the second, as a clock should be.
-        sleep(until_next_second(SystemTime::now())).await;
-        let mut records = Vec::new();
-        if is_due(&hub, &clock) {
-            let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-            records.push(live(&clock, &time));
+impl Demo {
+    /// Publishes the clock and the heartbeat while somebody follows them, until the task is aborted.
+    pub(crate) async fn run(self, hub: Hub) {
+        if !hub.config.demo {
+            return;
         }
-        if is_due(&hub, &heartbeat) && !demo.is_silent() {
-            let event = Some(beat.clone());
-            records.push(NewRecord { event, ..live(&heartbeat, "beat") });
-        }
-        if records.is_empty() {
-            continue;
-        }
-        // A clock that cannot be told is late; the next second has a newer time.
-        if let Err(error) = api::take(&hub, records).await {
-            tracing::debug!(%error, "the demos' clock was not published");
+        let topic = |name| Topic::new(name).expect("a demo's topic is one");
+        let (clock, heartbeat) = (topic(CLOCK), topic(HEARTBEAT));
+        let beat = EventName::new("heartbeat").expect("an event type");
+        loop {
+            // On the second, as a clock should be.
+            sleep(until_next_second(SystemTime::now())).await;
+            let mut records = Vec::new();
+            if is_due(&hub, &clock) {
+                let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+                records.push(live(&clock, &time));
+            }
+            if is_due(&hub, &heartbeat) && !self.heartbeat.is_on() {
+                let event = Some(beat.clone());
+                records.push(NewRecord { event, ..live(&heartbeat, "beat") });
+            }
+            if records.is_empty() {
+                continue;
+            }
+            // A clock that cannot be told is late; the next second has a newer time.
+            if let Err(error) = api::take(&hub, records).await {
+                tracing::debug!(%error, "the demos' clock was not published");
+            }
         }
     }
 }
@@ -58,12 +62,6 @@ fn live(topic: &Topic, data: &str) -> NewRecord {
     NewRecord { kind: Kind::Ephemeral, ..NewRecord::new(topic.clone(), data) }
 }
 
-impl Demo {
-    fn is_silent(&self) -> bool {
-        self.heartbeat.0.lock().is_some_and(|end| Instant::now() < end)
-    }
-}
-
 /// Until when the heartbeat pauses.
 #[derive(Debug, Default)]
 pub(super) struct Pause(Mutex<Option<Instant>>);
@@ -71,6 +69,10 @@ pub(super) struct Pause(Mutex<Option<Instant>>);
 impl Pause {
     pub(super) fn begin(&self) {
         *self.0.lock() = Some(Instant::now() + PAUSE);
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.lock().is_some_and(|end| Instant::now() < end)
     }
 }
 

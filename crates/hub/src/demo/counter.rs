@@ -21,7 +21,7 @@ pub(super) async fn count(State(hub): State<Hub>, headers: HeaderMap) -> Respons
     let numbers = (last + 1..=last + COUNTS).map(|n| (PAUSE, counted(n)));
     let retry = std::iter::once((Duration::ZERO, retry()));
     let bye = std::iter::once((PAUSE, bye()));
-    stream::open(hub, &headers, retry.chain(numbers).chain(bye))
+    stream::open(&hub, &headers, retry.chain(numbers).chain(bye))
 }
 
 /// The number that a `Last-Event-ID` stands for. Anybody may send anything: what is none of ours

@@ -12,12 +12,11 @@
 
 mod beat;
 mod counter;
-mod neighbour;
 mod page;
 mod stream;
 mod visitor;
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -28,55 +27,44 @@ use axum::{
 use http::request::Parts;
 use serde_json::json;
 
-pub(crate) use self::{beat::run, neighbour::Neighbours};
-use crate::{access::authority, api, config::Config, hub::Hub, problem::Problem};
+use crate::{
+    access::{authority, neighbour},
+    api,
+    hub::Hub,
+    problem::Problem,
+};
 
-/// What the demos share, if they run.
-#[derive(Debug)]
+/// What the demos share: the heartbeat, which whoever sees the page may pause.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Demo {
-    heartbeat: beat::Pause,
-    neighbours: Neighbours,
+    heartbeat: Arc<beat::Pause>,
 }
 
 impl Demo {
-    /// `address` is the one that is listened on, with its actual port.
-    pub(crate) fn new(config: &Config, address: SocketAddr) -> Option<Self> {
-        let heartbeat = beat::Pause::default();
-        config.demo.then(|| Self { heartbeat, neighbours: Neighbours::of(address) })
+    /// The page, and if the demos run what it needs.
+    pub(crate) fn routes(&self, hub: &Hub) -> Router<Hub> {
+        if !hub.config.demo {
+            return Router::new().route("/demos", get(page::off));
+        }
+        Router::new()
+            .route("/demos", get(page::page))
+            .route("/demo", get(facts))
+            .route("/demo/heartbeat/pause", post(pause).with_state(self.clone()))
+            .route("/demo/counter", get(counter::count))
+            .route(neighbour::VISITOR, get(visitor::follow))
+            .route(neighbour::VISITOR_OF_ANYONE, get(visitor::follow))
+            .route(neighbour::COOKIE, post(visitor::hand_out).delete(visitor::take_back))
     }
-
-    pub(crate) fn neighbours(&self) -> Neighbours {
-        self.neighbours
-    }
-}
-
-/// Adds the page, and if the demos run what it needs.
-pub(crate) fn routes(router: Router<Hub>, hub: &Hub) -> Router<Hub> {
-    let router = router.route("/assets/demos/{*file}", get(page::asset));
-    if hub.demo.is_none() {
-        return router.route("/demos", get(page::off));
-    }
-    router
-        .route("/demos", get(page::page))
-        .route("/demo", get(facts))
-        .route("/demo/heartbeat/pause", post(pause))
-        .route("/demo/counter", get(counter::count))
-        .route(neighbour::VISITOR, get(visitor::follow))
-        .route(neighbour::VISITOR_OF_ANYONE, get(visitor::follow))
-        .route(neighbour::COOKIE, post(visitor::hand_out).delete(visitor::take_back))
 }
 
 /// What the page cannot know: which other origin this hub has, as seen from the page's.
 async fn facts(State(hub): State<Hub>, parts: Parts) -> Result<Response, Problem> {
-    let authority = authority(&parts)?;
-    let neighbour = hub.demo.as_ref().and_then(|demo| demo.neighbours.neighbour_of(&authority));
+    let neighbour = hub.access.neighbour_of(&authority(&parts)?);
     Ok(api::json(&json!({ "neighbour": neighbour })))
 }
 
 /// Keeps the heartbeat from beating for a while, so that one sees what silence looks like.
-async fn pause(State(hub): State<Hub>) -> Response {
-    if let Some(demo) = &hub.demo {
-        demo.heartbeat.begin();
-    }
+async fn pause(State(demo): State<Demo>) -> Response {
+    demo.heartbeat.begin();
     api::json(&json!({ "pause_ms": beat::PAUSE.as_millis() as u64 }))
 }

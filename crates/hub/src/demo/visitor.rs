@@ -29,7 +29,7 @@ pub(super) async fn follow(State(hub): State<Hub>, headers: HeaderMap) -> Respon
     encode::event(&mut visitor, None, name.as_ref(), None, cookie);
     encode::comment(&mut heartbeat, "");
     let heartbeats = std::iter::repeat((HEARTBEAT, heartbeat));
-    stream::open(hub, &headers, std::iter::once((Duration::ZERO, visitor)).chain(heartbeats))
+    stream::open(&hub, &headers, std::iter::once((Duration::ZERO, visitor)).chain(heartbeats))
 }
 
 /// `POST`: hands out the cookie, for ten minutes.

@@ -15,7 +15,7 @@ use super::{
     manifest::{End, Left, Manifest},
     options::Durability,
     segment::{self, Segment},
-    storage::Lock,
+    storage::{Lock, is_full},
     trims::Trims,
 };
 
@@ -330,10 +330,7 @@ impl Active {
 
     fn failure(&self, action: &str, error: &io::Error, may_be_there: bool) -> Failure {
         let dir = self.shared.options.dir.display();
-        let advice = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space there",
-            _ => "see to the disk",
-        };
+        let advice = if is_full(error) { "free space there" } else { "see to the disk" };
         let cause =
             format!("cannot {action} {dir}: {error}; {advice} and the log goes on by itself");
         Failure { cause: cause.into(), may_be_there }

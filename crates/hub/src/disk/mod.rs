@@ -72,8 +72,8 @@
 //! With that, the segments before the one that is written take at most twice the bytes of the
 //! records that are kept, and 72 bytes a file; while the helper works, its copy besides. No two
 //! neighbours are together mostly trimmed, unless they hold half a segment of what is kept, so
-//! that there are few files. A segment that cannot be read is not compacted, and is tried again
-//! with the next one.
+//! that there are few files. What cannot be compacted, such as a segment with a record that cannot
+//! be read, is passed over until the log is 64 segments further on, and holds up nothing else.
 //!
 //! # What a start finds
 //!

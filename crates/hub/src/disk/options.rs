@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use tidings_server::log::{KeyWindow, Retention, TopicRules};
 
+use super::storage::is_full;
+
 /// How a disk log is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -147,8 +149,13 @@ pub enum OpenError {
         /// The most it may be.
         max: u64,
     },
-    /// The directory could not be read or written. The environment's fault.
-    #[error("cannot {action} {}: {source}", path.display())]
+    /// The directory could not be read or written. The environment's fault; where the disk is
+    /// full the operator's to mend.
+    #[error(
+        "cannot {action} {}: {source}{}",
+        path.display(),
+        if is_full(source) { "; free space there and start again" } else { "" }
+    )]
     Io {
         /// What was tried.
         action: &'static str,

@@ -43,7 +43,7 @@ pub(super) fn recover(
     let mut numbers: Vec<_> = names.iter().filter_map(|name| Segment::number_of(name)).collect();
     numbers.sort_unstable();
     let before = previous(storage, !numbers.is_empty())?;
-    let mut segments = numbers
+    let segments = numbers
         .iter()
         .map(|&number| Found::open(storage, number))
         .collect::<io::Result<Result<Vec<_>, u32>>>()
@@ -54,8 +54,7 @@ pub(super) fn recover(
     let covered: Vec<u32> = segments.iter().flat_map(|found| found.stands_for()).collect();
     let is_covered =
         |found: &Found| covered.iter().filter(|&&number| number == found.number).count() > 1;
-    let (superseded, kept): (Vec<_>, Vec<_>) = segments.drain(..).partition(is_covered);
-    let segments = kept;
+    let (superseded, segments): (Vec<_>, Vec<_>) = segments.into_iter().partition(is_covered);
 
     let trims = Trims::read(storage).map_err(io("read"))?;
     let trims_lost = trims.is_none() && names.iter().any(|name| name == trims::NAME);

@@ -153,6 +153,13 @@ impl SimDisk {
         self.0.lock().names.keys().cloned().collect()
     }
 
+    /// How many bytes each file has, all at one moment.
+    pub(super) fn sizes(&self) -> Vec<(String, usize)> {
+        let state = self.0.lock();
+        let files = state.names.iter();
+        files.map(|(name, &file)| (name.clone(), state.files[file].seen.len())).collect()
+    }
+
     /// The bytes of a file, as they are seen.
     pub(super) fn bytes(&self, name: &str) -> Vec<u8> {
         let state = self.0.lock();

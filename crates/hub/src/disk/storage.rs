@@ -60,6 +60,11 @@ pub(crate) struct Lock {
     pub(crate) _held: Box<dyn Held>,
 }
 
+/// Whether room on the disk is what is wanting.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// What gives the lock back when it is dropped.
 pub(crate) trait Held: fmt::Debug + Send {}
 

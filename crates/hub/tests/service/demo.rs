@@ -163,8 +163,8 @@ async fn without_the_demos_the_page_says_how_to_have_them() {
 #[tokio::test]
 async fn files_are_served_as_what_they_are() {
     let hub = Hub::start().await;
-    for (file, kind) in [("clock.js", "text/javascript"), ("demos.css", "text/css")] {
-        let answer = hub.get(&format!("/assets/demos/{file}")).await;
+    for (file, kind) in [("demos/clock.js", "text/javascript"), ("demos.css", "text/css")] {
+        let answer = hub.get(&format!("/assets/{file}")).await;
         assert!(answer.header("content-type").unwrap().starts_with(kind));
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     }

@@ -2,11 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 use tidings_hub::config::Config;
-use tidings_server::{
-    cursor::Offset,
-    log::*,
-    matcher::Filter,
-    record::{PublisherId, SharedRecord},
+use tidings_server::log::{
+    AppendError, Appended, Batch, Log as _, LogState, MemoryLog, Retention, SharedLog,
+    contract::{Fault, Faulty},
 };
 
 use crate::support::{Hub, soon};
@@ -198,55 +196,35 @@ async fn an_announced_body_takes_no_room_before_it_comes() {
     hub.post("/events/a", "x").await.id();
 }
 
-/// A log whose appends fail in the way it is told.
-pub(crate) struct Failing(pub(crate) MemoryLog, pub(crate) AppendError);
+/// Appends fail in this way.
+struct Failing(AppendError);
 
-impl Log for Failing {
-    fn append(&self, _: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        Box::pin(async { Err(self.1.clone()) })
-    }
-    fn read<'a>(
+impl Fault for Failing {
+    fn append<'a>(
         &'a self,
-        since: Since,
-        filter: &'a Filter,
-        limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Page, ReadError>> {
-        self.0.read(since, filter, limits)
+        _: &'a MemoryLog,
+        _: Batch,
+    ) -> BoxFuture<'a, Result<Appended, AppendError>> {
+        Box::pin(async { Err(self.0.clone()) })
     }
-    fn tail(&self) -> Tail {
-        self.0.tail()
-    }
-    fn bounds(&self) -> Bounds {
-        self.0.bounds()
-    }
-    fn resolve<'a>(
-        &'a self,
-        id: &'a PublisherId,
-    ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
-        self.0.resolve(id)
-    }
-    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
-        self.0.record(offset)
-    }
-    fn ended(&self, filter: &Filter) -> Option<Offset> {
-        self.0.ended(filter)
-    }
-    fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
-        self.0.topics(after, count_max)
-    }
-    fn state(&self) -> LogState {
-        let mut state = self.0.state();
-        if let AppendError::Latched { cause } = &self.1 {
+
+    fn state(&self, log: &MemoryLog) -> LogState {
+        let mut state = log.state();
+        if let AppendError::Latched { cause } = &self.0 {
             state.latched = Some(cause.clone());
         }
         state
     }
-    fn reopen(&self) -> BoxFuture<'_, Result<(), AppendError>> {
-        Box::pin(async { Err(self.1.clone()) })
+
+    fn reopen<'a>(&'a self, _: &'a MemoryLog) -> BoxFuture<'a, Result<(), AppendError>> {
+        Box::pin(async { Err(self.0.clone()) })
     }
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.0.close()
-    }
+}
+
+/// A log whose appends fail in the way it is told.
+pub(crate) fn failing(error: AppendError) -> SharedLog {
+    let sound = MemoryLog::new(Retention::default(), 1);
+    Arc::new(Faulty::new(sound, Arc::new(Failing(error))))
 }
 
 #[tokio::test]
@@ -258,9 +236,8 @@ async fn a_log_in_trouble_refuses_publishers_and_keeps_followers() {
         (AppendError::Unknown { cause }, 504, "outcome-unknown"),
     ] {
         let latched = matches!(error, AppendError::Latched { .. });
-        let log = Failing(MemoryLog::new(Retention::default(), 1), error);
         let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
-        let hub = Hub::over(config, Arc::new(log)).await;
+        let hub = Hub::over(config, failing(error)).await;
         let answer = hub.post("/events/a", "x").await;
         answer.is_problem(status, slug);
         assert_eq!(answer.header("retry-after").is_some(), status == 503);

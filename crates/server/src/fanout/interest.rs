@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU64,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -21,6 +22,9 @@ pub(super) struct Bell {
     rung: AtomicU64,
     waker: AtomicWaker,
     closing: Mutex<Option<Closing>>,
+    // Of the bell that all lines of a shard share: how far each of them got all there was, or is
+    // known not to have.
+    swept: Option<AtomicU64>,
 }
 
 /// When and with which reconnection time a subscriber is to close.
@@ -31,6 +35,25 @@ pub(super) struct Closing {
 }
 
 impl Bell {
+    /// The bell of a shard that has all there is up to `through`.
+    #[cfg(feature = "engine")]
+    pub(super) fn of_shard(through: Offset) -> Self {
+        Self { swept: Some(AtomicU64::new(through.0)), ..Self::default() }
+    }
+
+    /// Notes how far the shard has looked after all its lines.
+    #[cfg(feature = "engine")]
+    pub(super) fn sweep(&self, through: Offset) {
+        if let Some(swept) = &self.swept {
+            swept.store(through.0, Ordering::Release);
+        }
+    }
+
+    /// Of a shard's bell: how far the shard has looked after all its lines.
+    pub(super) fn swept(&self) -> Option<Offset> {
+        self.swept.as_ref().map(|swept| Offset(swept.load(Ordering::Acquire)))
+    }
+
     /// Rings for something after `quiet`, and after all that it was rung for before.
     pub(super) fn ring(&self, quiet: Offset) {
         // Only the first ring since the subscriber looked needs to wake its task.
@@ -70,16 +93,22 @@ const SILENT: u64 = 0;
 /// The subscribers by what they follow.
 #[derive(Debug, Default)]
 pub(super) struct Interest {
-    next: u64,
-    all: HashMap<u64, Arc<Bell>>,
-    by_topic: HashMap<Topic, HashMap<u64, Arc<Bell>>>,
-    by_pattern: HashMap<u64, (Arc<Filter>, Arc<Bell>)>,
+    last: u64,
+    all: HashMap<InterestId, Arc<Bell>>,
+    by_topic: HashMap<Topic, HashMap<InterestId, Arc<Bell>>>,
+    by_pattern: HashMap<InterestId, (Arc<Filter>, Arc<Bell>)>,
+    // Rung for everything.
+    shards: Vec<Arc<Bell>>,
+    // How many lines of the shards follow a topic by its name.
+    of_shards: HashMap<Topic, usize>,
 }
 
+pub(super) type InterestId = NonZeroU64;
+
 impl Interest {
-    pub(super) fn add(&mut self, filter: &Arc<Filter>, bell: &Arc<Bell>) -> u64 {
-        let id = self.next;
-        self.next += 1;
+    pub(super) fn add(&mut self, filter: &Arc<Filter>, bell: &Arc<Bell>) -> InterestId {
+        let id = NonZeroU64::MIN.saturating_add(self.last);
+        self.last = id.get();
         self.all.insert(id, Arc::clone(bell));
         for topic in filter.topics() {
             self.by_topic.entry(topic.clone()).or_default().insert(id, Arc::clone(bell));
@@ -90,7 +119,7 @@ impl Interest {
         id
     }
 
-    pub(super) fn remove(&mut self, id: u64, filter: &Filter) {
+    pub(super) fn remove(&mut self, id: InterestId, filter: &Filter) {
         self.all.remove(&id);
         self.by_pattern.remove(&id);
         for topic in filter.topics() {
@@ -105,6 +134,10 @@ impl Interest {
 
     /// Rings for every subscriber that follows a topic of these records, which come after `after`.
     pub(super) fn ring(&self, records: &[SharedRecord], after: Offset) {
+        self.shards.iter().for_each(|bell| bell.ring(after));
+        if self.all.is_empty() {
+            return;
+        }
         let mut through = after;
         for record in records {
             let mut quiet = through;
@@ -126,7 +159,34 @@ impl Interest {
     }
 
     pub(super) fn ring_all(&self) {
-        self.all.values().for_each(|bell| bell.ring(Offset::ZERO));
+        self.bells().chain(&self.shards).for_each(|bell| bell.ring(Offset::ZERO));
+    }
+
+    /// Rings this one for everything.
+    #[cfg(feature = "engine")]
+    pub(super) fn add_shard(&mut self, bell: &Arc<Bell>) {
+        self.shards.push(Arc::clone(bell));
+    }
+
+    /// Notes that one more of a shard's lines follows these topics.
+    #[cfg(feature = "engine")]
+    pub(super) fn add_line(&mut self, filter: &Filter) {
+        for topic in filter.topics() {
+            *self.of_shards.entry(topic.clone()).or_default() += 1;
+        }
+    }
+
+    /// Notes that one less does.
+    #[cfg(feature = "engine")]
+    pub(super) fn remove_line(&mut self, filter: &Filter) {
+        for topic in filter.topics() {
+            if let Some(lines) = self.of_shards.get_mut(topic) {
+                *lines -= 1;
+                if *lines == 0 {
+                    self.of_shards.remove(topic);
+                }
+            }
+        }
     }
 
     pub(super) fn bells(&self) -> impl Iterator<Item = &Arc<Bell>> {
@@ -135,10 +195,7 @@ impl Interest {
 
     /// Subscribers that follow `topic` by its name.
     pub(super) fn of_topic(&self, topic: &Topic) -> usize {
-        self.by_topic.get(topic).map_or(0, HashMap::len)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
+        let of_shards = self.of_shards.get(topic).copied().unwrap_or_default();
+        self.by_topic.get(topic).map_or(0, HashMap::len) + of_shards
     }
 }

@@ -9,7 +9,12 @@
 //!                        Log::read, for those behind the tail ◄──┘
 //! ```
 
+mod answer;
+#[cfg(feature = "engine")]
+pub mod engine;
+mod filters;
 mod interest;
+mod membership;
 mod open_session;
 mod over;
 mod registry;
@@ -33,7 +38,9 @@ use rand::RngExt as _;
 use tokio::{sync::Semaphore, time::Instant};
 
 use self::{
-    interest::{Bell, Closing, Interest},
+    filters::Filters,
+    interest::{Closing, Interest},
+    membership::Membership,
     open_session::OpenSession,
     registry::Registry,
     ring::Ring,
@@ -83,6 +90,7 @@ struct Shared {
     log: SharedLog,
     ring: RwLock<Ring>,
     interest: Mutex<Interest>,
+    filters: Mutex<Filters>,
     // Every subscriber of a record up to here has been rung for.
     rung_through: AtomicU64,
     reads: Arc<Semaphore>,
@@ -130,6 +138,7 @@ impl Fanout {
             ring: RwLock::new(Ring::new(bounds.epoch, bounds.last, config.tail_bytes_max)),
             log,
             interest: Mutex::default(),
+            filters: Mutex::default(),
             rung_through: AtomicU64::new(bounds.last.0),
             reads: Arc::new(Semaphore::new(config.reads_max.max(1))),
             counters: Counters::default(),
@@ -147,24 +156,18 @@ impl Fanout {
 
     /// A new subscriber of this name and address: as [`subscribe`](Self::subscribe).
     pub fn subscribe_as(&self, caller: Caller, request: Subscribe) -> Subscriber {
-        let filter = Arc::new(request.filter);
-        let bell = Arc::new(Bell::default());
-        let id = self.0.interest.lock().add(&filter, &bell);
-        if let Some(drain) = *self.0.closing.lock() {
-            bell.close(drain.closing());
-        }
-        let heard = self.0.ring.read().ephemerals();
+        let filter = self.0.filters.lock().shared(request.filter);
+        let heard = self.0.ring.read().end().heard;
         let bounds = self.0.log.bounds();
         let now = Instant::now().into_std();
-        let session = self.0.enter(caller, filter, bell, &request.start);
+        let session = self.0.enter(caller, filter, &request.start);
         let told = Some(session.id.name.clone());
         let machine = Subscription::new(request.config, told, request.start, bounds, heard, now);
-        self.0.counters.opened();
         if let Some(start) = machine.start() {
             session.place(start);
         }
         session.rest(machine.phase(), false);
-        Subscriber::new(Arc::clone(&self.0), id, session, machine, request.config.format)
+        Subscriber::new(Membership::new(Arc::clone(&self.0), session), machine)
     }
 
     /// The sessions that are open and the last that ended, by name, from the one after `after`:
@@ -180,9 +183,8 @@ impl Fanout {
 
     /// What the fan-out has done, and how many it serves.
     pub fn stats(&self) -> FanoutStats {
-        let subscribers = self.0.interest.lock().len();
         let tail_bytes = self.0.ring.read().bytes();
-        self.0.counters.stats(subscribers, tail_bytes)
+        self.0.counters.stats(tail_bytes)
     }
 
     /// How many subscribers follow `topic` by its name.
@@ -201,9 +203,9 @@ impl Fanout {
         let retry_spread = retry_max.saturating_sub(retry_min);
         let drain = Drain { until: Instant::now() + within, retry_min, retry_spread };
         *self.0.closing.lock() = Some(drain);
-        for bell in self.0.interest.lock().bells() {
-            bell.close(drain.closing());
-        }
+        let interest = self.0.interest.lock();
+        interest.bells().for_each(|bell| bell.close(drain.closing()));
+        interest.ring_all();
     }
 }
 
@@ -218,19 +220,13 @@ impl Drain {
 }
 
 impl Shared {
-    fn enter(
-        &self,
-        caller: Caller,
-        filter: Arc<Filter>,
-        bell: Arc<Bell>,
-        start: &Start,
-    ) -> Arc<OpenSession> {
+    fn enter(&self, caller: Caller, filter: Arc<Filter>, start: &Start) -> Arc<OpenSession> {
         let name = caller.name;
         let name = name.unwrap_or_else(|| SubscriberName::from_random(rand::random()));
         let resumed_after = start.requested().map(Box::from);
         self.registry.open(|serial| {
             let id = SessionId { name, serial };
-            OpenSession::new(id, filter, bell, caller.peer, resumed_after)
+            OpenSession::new(id, filter, caller.peer, resumed_after)
         })
     }
 

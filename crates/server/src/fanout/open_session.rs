@@ -1,9 +1,9 @@
 //! An open session: what its subscriber reports while it runs, in a fixed number of bytes.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, SocketAddrV4, SocketAddrV6},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{
             AtomicU8, AtomicU64,
             Ordering::{Acquire, Relaxed, Release},
@@ -26,14 +26,15 @@ use crate::{
 
 /// What a running session reports. One task writes, anybody reads.
 ///
-/// It takes 160 bytes, to which a test holds it, and some 25 in the registry, beside the text of
-/// its name.
+/// It takes 160 bytes, to which a test holds it, and some 25 in the registry; the text of its name
+/// is beside it if that is longer than 23 bytes.
 #[derive(Debug)]
 pub(super) struct OpenSession {
     pub(super) id: SessionId,
     pub(super) filter: Arc<Filter>,
-    pub(super) bell: Arc<Bell>,
-    peer: Option<SocketAddr>,
+    // Set once somebody delivers to it.
+    bell: OnceLock<Arc<Bell>>,
+    peer: Peer,
     opened: Timestamp,
     start: AtomicU64,
     cursor: AtomicU64,
@@ -43,6 +44,32 @@ pub(super) struct OpenSession {
     activity: AtomicU8,
     // Of those alone that resumed or were told of a gap.
     past: Mutex<Option<Box<Past>>>,
+}
+
+/// An address, in less memory than the usual type takes.
+#[derive(Debug)]
+enum Peer {
+    Unknown,
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+}
+
+impl Peer {
+    fn of(address: Option<SocketAddr>) -> Self {
+        match address {
+            None => Self::Unknown,
+            Some(SocketAddr::V4(address)) => Self::V4(address),
+            Some(SocketAddr::V6(address)) => Self::V6(Box::new(address)),
+        }
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Unknown => None,
+            Self::V4(address) => Some(SocketAddr::V4(*address)),
+            Self::V6(address) => Some(SocketAddr::V6(**address)),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +87,6 @@ impl OpenSession {
     pub(super) fn new(
         id: SessionId,
         filter: Arc<Filter>,
-        bell: Arc<Bell>,
         peer: Option<SocketAddr>,
         resumed_after: Option<Box<str>>,
     ) -> Self {
@@ -68,8 +94,8 @@ impl OpenSession {
         Self {
             id,
             filter,
-            bell,
-            peer,
+            bell: OnceLock::new(),
+            peer: Peer::of(peer),
             opened: Timestamp::now(),
             start: AtomicU64::new(UNKNOWN),
             cursor: AtomicU64::new(UNKNOWN),
@@ -81,6 +107,12 @@ impl OpenSession {
         }
     }
 
+    /// From now on this bell rings for what is new to it.
+    pub(super) fn listen(&self, bell: Arc<Bell>) {
+        // Nobody delivers to it but one.
+        let _ = self.bell.set(bell);
+    }
+
     /// The stream is to get what matches after `start`.
     pub(super) fn place(&self, start: Offset) {
         if self.start.load(Relaxed) == UNKNOWN {
@@ -90,8 +122,8 @@ impl OpenSession {
         }
     }
 
-    /// The connection has taken this, and with it all that matches up to `reached`.
-    pub(super) fn hand_over(&self, reached: Offset, delivered: Delivered) {
+    /// The connection has taken this `at` that time, and with it all that matches up to `reached`.
+    pub(super) fn hand_over(&self, reached: Offset, delivered: Delivered, at: Timestamp) {
         if let Some(gap) = delivered.gap {
             self.past.lock().get_or_insert_default().gaps.add(gap);
         }
@@ -99,7 +131,7 @@ impl OpenSession {
             // One writer: no need of a locked addition.
             self.events.store(self.events.load(Relaxed) + delivered.events, Relaxed);
             self.bytes.store(self.bytes.load(Relaxed) + delivered.bytes, Relaxed);
-            self.taken_ms.store(Timestamp::now().unix_ms, Relaxed);
+            self.taken_ms.store(at.unix_ms, Relaxed);
         }
         self.cursor.store(reached.0, Release);
     }
@@ -119,8 +151,13 @@ impl OpenSession {
     // matters: the mark was read first, so that what it covers has rung; a bell that is silent
     // because it was taken meanwhile shows that the session is no longer idle, or again, and then
     // it has handed over what it was rung for.
+    //
+    // A line that is idle when its shard has looked after all has got all that there was by then;
+    // one that could not take it is not idle, and was marked so before.
     fn cursor(&self, rung_through: Offset) -> Option<Offset> {
-        let silent = !self.bell.is_rung();
+        let swept = self.bell.get().and_then(|bell| bell.swept());
+        let silent = swept.is_some() || self.bell.get().is_some_and(|bell| !bell.is_rung());
+        let rung_through = swept.unwrap_or(rung_through);
         let idle = self.activity.load(Acquire) == IDLE;
         let handed = self.cursor.load(Acquire);
         let handed = (handed != UNKNOWN).then_some(Offset(handed))?;
@@ -146,7 +183,7 @@ impl OpenSession {
             topics,
             patterns,
             everything: self.filter.is_everything(),
-            peer: self.peer,
+            peer: self.peer.address(),
             opened: self.opened,
             closed,
             phase: if closed.is_some() { Phase::Closed } else { self.phase() },
@@ -170,7 +207,9 @@ mod tests {
 
     fn open() -> OpenSession {
         let id = SessionId { name: SubscriberName::new("a").unwrap(), serial: 1 };
-        OpenSession::new(id, Arc::default(), Arc::default(), None, None)
+        let session = OpenSession::new(id, Arc::default(), None, None);
+        session.listen(Arc::default());
+        session
     }
 
     #[test]
@@ -188,12 +227,13 @@ mod tests {
         assert_eq!(cursor(9), Some(Offset(3)));
         session.rest(Phase::Live, true);
         assert_eq!(cursor(9), Some(Offset(9)));
-        session.bell.ring(Offset(3));
+        session.bell.get().unwrap().ring(Offset(3));
         assert_eq!(cursor(9), Some(Offset(3)));
         session.look();
-        session.bell.take();
+        session.bell.get().unwrap().take();
         assert_eq!(cursor(9), Some(Offset(3)), "it looks, and has handed over nothing yet");
-        session.hand_over(Offset(9), Delivered { events: 1, bytes: 5, gap: None });
+        let delivered = Delivered { events: 1, bytes: 5, gap: None };
+        session.hand_over(Offset(9), delivered, Timestamp::now());
         session.rest(Phase::Live, true);
         assert_eq!(cursor(8), Some(Offset(9)));
         session.rest(Phase::Replaying, true);

@@ -1,7 +1,5 @@
 //! Whether there is anything to come for a subscriber at all.
 
-use std::sync::Arc;
-
 use super::{Caller, Fanout};
 use crate::{
     cursor::Cursor,
@@ -51,7 +49,7 @@ impl Fanout {
     /// confirms what it had got.
     pub async fn remember_over(&self, caller: Caller, filter: Filter, start: &Start) {
         let place = self.place(start, self.0.log.bounds()).await;
-        let session = self.0.enter(caller, Arc::new(filter), Arc::default(), start);
+        let session = self.0.enter(caller, self.0.filters.lock().shared(filter), start);
         let mark = self.0.rung_through();
         if let Some(place) = place {
             session.place(place.after);

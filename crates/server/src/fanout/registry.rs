@@ -210,7 +210,7 @@ mod tests {
     fn open(registry: &Registry, text: &str, cursor: u64) -> Arc<OpenSession> {
         let session = registry.open(|serial| {
             let id = SessionId { name: name(text), serial };
-            OpenSession::new(id, Arc::default(), Arc::default(), None, None)
+            OpenSession::new(id, Arc::default(), None, None)
         });
         session.place(Offset(cursor));
         session

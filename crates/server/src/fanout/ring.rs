@@ -12,7 +12,7 @@ use crate::{
     frame::Format,
     matcher::Filter,
     record::SharedRecord,
-    subscription::{TailPlace, TailRead},
+    subscription::{EventEnd, Piece, TailPlace, TailRead},
 };
 
 /// The newest records in a bounded number of bytes.
@@ -30,8 +30,8 @@ pub(super) struct Ring {
 }
 
 #[derive(Debug)]
-struct Entry {
-    record: SharedRecord,
+pub(super) struct Entry {
+    pub(super) record: SharedRecord,
     // Its offset; of an ephemeral event, that of the record before it.
     place: Offset,
     // How many ephemeral events there were with it.
@@ -42,10 +42,14 @@ struct Entry {
 }
 
 impl Entry {
+    pub(super) fn is_kept(&self) -> bool {
+        self.record.new.kind.is_kept()
+    }
+
     // Along the tail first all are, then none is: so an ephemeral event that was heard, but comes
     // after records that are wanted, is not past.
     fn is_past(&self, place: TailPlace) -> bool {
-        if self.record.new.kind.is_kept() {
+        if self.is_kept() {
             return self.place <= place.after;
         }
         (self.place, self.ephemerals) <= (place.after, place.heard)
@@ -53,13 +57,18 @@ impl Entry {
 
     // The place right before it.
     fn before(&self) -> TailPlace {
-        if self.record.new.kind.is_kept() {
+        if self.is_kept() {
             return TailPlace { after: self.place.previous(), heard: self.ephemerals };
         }
         TailPlace { after: self.place, heard: self.ephemerals - 1 }
     }
 
-    fn frame(&self, format: Format, epoch: Epoch) -> &Bytes {
+    /// The place right after it.
+    pub(super) fn after(&self) -> TailPlace {
+        TailPlace { after: self.place, heard: self.ephemerals }
+    }
+
+    pub(super) fn frame(&self, format: Format, epoch: Epoch) -> &Bytes {
         let frame = match format {
             Format::EventStream => &self.event_stream,
             Format::JsonLines => &self.json_lines,
@@ -147,22 +156,71 @@ impl Ring {
         self.bytes
     }
 
-    /// How many ephemeral events there were: whoever comes now has missed none of those to come.
-    pub(super) fn ephemerals(&self) -> u64 {
-        self.ephemerals
+    /// The end: whoever comes now has missed nothing of what is to come.
+    pub(super) fn end(&self) -> TailPlace {
+        TailPlace { after: self.through, heard: self.ephemerals }
     }
 
-    /// What the filter matches after `place`, up to a chunk of it.
-    pub(super) fn read(&self, place: TailPlace, filter: &Filter, format: Format) -> TailRead {
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The entry of an event that ended at `place`, if it is still here.
+    pub(super) fn entry(&self, event: &EventEnd) -> Option<&Arc<Entry>> {
+        let EventEnd { place, kept, .. } = *event;
+        let from = self.entries.partition_point(|entry| entry.place < place.after);
+        let mut there = self.entries.range(from..).take_while(|entry| entry.place == place.after);
+        there.find(|entry| match kept {
+            true => entry.is_kept(),
+            false => !entry.is_kept() && entry.ephemerals == place.heard,
+        })
+    }
+
+    /// The entries after `place`, at most `count_max` of them and little more than `bytes_max`, and
+    /// the place up to which they reach; none if the ring does not reach back that far.
+    pub(super) fn since(
+        &self,
+        place: TailPlace,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Option<(Vec<Arc<Entry>>, TailPlace)> {
+        if place.after < self.base {
+            return None;
+        }
+        let from = self.entries.partition_point(|entry| entry.is_past(place));
+        let mut bytes = 0;
+        let mut entries = Vec::new();
+        for entry in self.entries.range(from..) {
+            if entries.len() == count_max || bytes >= bytes_max {
+                return Some((entries, entry.before()));
+            }
+            bytes += entry.record.new.data.len();
+            entries.push(Arc::clone(entry));
+        }
+        Some((entries, self.end()))
+    }
+
+    /// What the filter matches after `place` and before `until`, up to a chunk of it.
+    pub(super) fn read(
+        &self,
+        place: TailPlace,
+        until: TailPlace,
+        filter: &Filter,
+        format: Format,
+    ) -> TailRead {
         if place.after < self.base {
             return TailRead::Behind;
         }
         let from = self.entries.partition_point(|entry| entry.is_past(place));
         let mut hits: Vec<&Bytes> = Vec::new();
-        let end = TailPlace { after: self.through.max(place.after), heard: self.ephemerals };
+        let mut events = Vec::new();
+        let end = TailPlace { after: until.after.max(place.after), heard: until.heard };
         let (mut bytes, mut last, mut through) = (0, None, end);
         let (mut marks, mut more) = (false, false);
         for (scanned, entry) in self.entries.range(from..).enumerate() {
+            if !entry.is_past(until) {
+                break;
+            }
             let full = bytes >= Self::CHUNK_BYTES;
             if full || scanned == Self::SCAN_MAX {
                 through = entry.before();
@@ -185,24 +243,24 @@ impl Ring {
             let frame = entry.frame(format, self.epoch);
             bytes += frame.len();
             hits.push(frame);
+            let after = TailPlace { heard: entry.ephemerals.max(place.heard), ..entry.after() };
+            events.push(EventEnd { at: bytes, place: after, kept: kind.is_kept() });
             if kind.is_kept() {
                 last = Some(entry.place);
             }
         }
-        let events = hits.len() as u64;
-        let chunks = match hits.as_slice() {
-            [] => Vec::new(),
+        let bytes = match hits.as_slice() {
+            [] => Bytes::new(),
             // The usual case shares the bytes with every other subscriber.
-            [frame] => vec![(*frame).clone()],
-            _ => vec![
-                hits.iter()
-                    .fold(Vec::with_capacity(bytes), |mut chunk, frame| {
-                        chunk.extend_from_slice(frame);
-                        chunk
-                    })
-                    .into(),
-            ],
+            [frame] => (*frame).clone(),
+            _ => hits
+                .iter()
+                .fold(Vec::with_capacity(bytes), |mut chunk, frame| {
+                    chunk.extend_from_slice(frame);
+                    chunk
+                })
+                .into(),
         };
-        TailRead::Frames { chunks, events, last, through, marks, more }
+        TailRead::Frames { piece: Piece { bytes, events, from: place }, last, through, marks, more }
     }
 }

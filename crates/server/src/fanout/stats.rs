@@ -1,6 +1,6 @@
 //! What a fan-out counts.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::subscription::{Delivered, GapReason};
 
@@ -32,6 +32,7 @@ impl FanoutStats {
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    subscribers: AtomicUsize,
     opened: AtomicU64,
     events: AtomicU64,
     bytes: AtomicU64,
@@ -41,7 +42,12 @@ pub(super) struct Counters {
 
 impl Counters {
     pub(super) fn opened(&self) {
+        self.subscribers.fetch_add(1, Relaxed);
         self.opened.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn left(&self) {
+        self.subscribers.fetch_sub(1, Relaxed);
     }
 
     pub(super) fn log_read(&self) {
@@ -56,9 +62,9 @@ impl Counters {
         }
     }
 
-    pub(super) fn stats(&self, subscribers: usize, tail_bytes: usize) -> FanoutStats {
+    pub(super) fn stats(&self, tail_bytes: usize) -> FanoutStats {
         FanoutStats {
-            subscribers,
+            subscribers: self.subscribers.load(Relaxed),
             tail_bytes,
             opened: self.opened.load(Relaxed),
             events: self.events.load(Relaxed),

@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde_json::json;
 
-use super::{Gap, GapReason, Opening, Subscription};
+use super::{Gap, GapReason, Opening, Piece, Subscription, SubscriptionConfig};
 use crate::{
-    cursor::{Cursor, Offset},
+    cursor::{Cursor, Epoch, Offset},
     frame::{CURSOR, GAP, requested},
     log::Bounds,
     record::Record,
@@ -19,13 +18,7 @@ impl Subscription {
     }
 
     pub(super) fn frame(&self, frames: &mut Vec<u8>, record: &Record) {
-        let format = self.config.format;
-        format.record_told(frames, record, self.epoch, self.gaps_told);
-        // An id of the publisher's own does not say what was told.
-        if self.config.cursors && record.new.id.is_some() && record.offset < self.gaps_told {
-            let cursor = self.cursor(record.offset);
-            format.notice(frames, CURSOR, cursor, None, &json!({}));
-        }
+        frame(frames, record, &self.config, self.epoch, self.gaps_told);
     }
 
     // No cursor goes out before it is certain that there is no gap.
@@ -49,7 +42,7 @@ impl Subscription {
         } else {
             self.config.format.retry(&mut out, self.config.retry);
         }
-        self.push(out);
+        self.push(out.into());
     }
 
     // The notice's own id is the place from which the stream goes on, and how far this tells of
@@ -79,7 +72,7 @@ impl Subscription {
         let retry = (!self.opened).then_some(self.config.retry);
         let mut out = Vec::new();
         self.config.format.notice(&mut out, GAP, resumes_after, retry, &data);
-        self.push(out);
+        self.push(out.into());
         self.opened = true;
         self.opening = Opening::Place;
         self.told = self.after;
@@ -94,12 +87,11 @@ impl Subscription {
         }
     }
 
-    pub(super) fn heartbeat(&mut self, now: Instant) -> Bytes {
+    pub(super) fn heartbeat(&mut self, now: Instant) -> Piece {
         self.heartbeat_at = now + self.config.heartbeat;
         let mut out = Vec::new();
         self.config.format.heartbeat(&mut out);
         self.tell_cursor(&mut out);
-        self.delivered.bytes += out.len() as u64;
         out.into()
     }
 
@@ -112,9 +104,27 @@ impl Subscription {
         }
     }
 
-    fn push(&mut self, out: Vec<u8>) {
-        if !out.is_empty() {
-            self.out.push_back(out.into());
+    pub(super) fn push(&mut self, piece: Piece) {
+        if !piece.bytes.is_empty() {
+            self.out.push_back(piece);
         }
+    }
+}
+
+/// The frame of an event for a subscriber that was told of gaps up to `gaps_told`: the same bytes
+/// each time.
+pub(crate) fn frame(
+    frames: &mut Vec<u8>,
+    record: &Record,
+    config: &SubscriptionConfig,
+    epoch: Epoch,
+    gaps_told: Offset,
+) {
+    let format = config.format;
+    format.record_told(frames, record, epoch, gaps_told);
+    // An id of the publisher's own does not say what was told.
+    if config.cursors && record.new.id.is_some() && record.offset < gaps_told {
+        let cursor = Cursor::new(epoch, record.offset).with_told(gaps_told);
+        format.notice(frames, CURSOR, cursor, None, &json!({}));
     }
 }

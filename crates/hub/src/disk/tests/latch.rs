@@ -76,6 +76,34 @@ fn what_is_refused_never_appears_and_what_is_acknowledged_stays() {
 }
 
 #[test]
+fn a_start_on_a_full_disk_asks_for_space_and_takes_nothing_back() {
+    let runtime = runtime();
+    for errno in [EIO, ENOSPC] {
+        let (disk, options) = (SimDisk::new(1), options(Durability::Fsync, KEEP));
+        runtime.block_on(async {
+            let log = open(&disk, &options, 1).expect("it opens");
+            append(&log, "one").await;
+        });
+        let mut failures = 0;
+        for skip in 0..100 {
+            disk.end_process();
+            disk.fail(skip, 1, errno);
+            let opened = open(&disk, &options, skip);
+            disk.mend();
+            match opened {
+                Ok(log) => assert_eq!(log.bounds().last, Offset(1)),
+                Err(error) => {
+                    let text = error.to_string();
+                    assert_eq!(text.contains("; free space there"), errno == ENOSPC, "{text}");
+                    failures += 1;
+                }
+            }
+        }
+        assert!(failures > 5, "{failures} failures");
+    }
+}
+
+#[test]
 fn reopening_a_log_that_is_well_does_nothing() {
     runtime().block_on(async {
         let disk = SimDisk::new(1);

@@ -14,7 +14,7 @@ use super::{
     request::{plain, request, text},
 };
 use crate::{
-    publish::Failing,
+    publish::failing,
     support::{Answer, Connection, Hub, soon},
 };
 
@@ -329,9 +329,8 @@ async fn logs_in_trouble(compared: &mut Compared) {
         (AppendError::Unknown { cause }, 504),
     ] {
         let latched = matches!(error, AppendError::Latched { .. });
-        let log = Failing(MemoryLog::new(Retention::default(), 1), error);
         let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
-        let hub = Hub::over(config, Arc::new(log)).await;
+        let hub = Hub::over(config, failing(error)).await;
         for (head, body) in [
             ("POST /events/a".to_owned(), "x"),
             ("DELETE /events/a".to_owned(), ""),

@@ -59,14 +59,19 @@ async fn events_that_wait_for_the_log_go_together_and_in_order() {
     assert_eq!(data(&hub.log).await, expected);
 }
 
+/// Sees the stream go on for so long without an answer, which would be its end.
+async fn lives(sender: &mut Sender, time: Duration) {
+    let early = timeout(time, sender.0.answer()).await;
+    assert!(early.is_err(), "it ended: {early:?}");
+}
+
 #[tokio::test]
 async fn a_stream_that_says_nothing_is_ended_and_a_comment_keeps_it() {
-    let hub = Hub::with(|config| config.timeouts.stream_idle = Duration::from_millis(400)).await;
+    let hub = Hub::with(|config| config.timeouts.stream_idle = Duration::from_secs(1)).await;
     let mut sender = Sender::begin(&hub, "/events/a").await;
     sender.send("data: 1\n\n").await;
     for _ in 0..8 {
-        // It has to take its time to be seen to live.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        lives(&mut sender, Duration::from_millis(250)).await;
         sender.send(":\n").await;
     }
     sender.send("data: 2\n\ndata: cut").await;
@@ -89,7 +94,7 @@ async fn no_other_time_limit_cuts_a_stream_that_lives() {
     for n in 0..4 {
         sender.send(format!("data: {n}\n\n")).await;
         // More than each of the limits.
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        lives(&mut sender, Duration::from_millis(250)).await;
     }
     assert_eq!(sender.end().await.json()["events"], 4);
 }
@@ -104,8 +109,7 @@ async fn the_log_is_the_one_that_takes_its_time_not_the_sender() {
     let mut sender = Sender::begin(&hub, "/events/a").await;
     // One is with the log, one gathers, and one finds no room.
     sender.send("data: 1\n\ndata: 2\n\ndata: 3\n\n").await;
-    // That nothing happens in all this time cannot be awaited.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    lives(&mut sender, Duration::from_millis(600)).await;
     log.gate.add_permits(3);
     assert_eq!(sender.end().await.json()["events"], 3);
 }

@@ -12,9 +12,12 @@ use parking_lot::Mutex;
 use tidings_hub::config::Config;
 use tidings_server::{
     cursor::Offset,
-    log::*,
+    log::{
+        AppendError, Appended, Batch, Log as _, MemoryLog, ReadLimits, Retention, SharedLog, Since,
+        contract::{Fault, Faulty},
+    },
     matcher::Filter,
-    record::{PublisherId, SharedRecord},
+    record::SharedRecord,
 };
 use tokio::sync::Semaphore;
 
@@ -96,75 +99,36 @@ async fn metric(hub: &Hub, name: &str, wanted: impl Fn(u64) -> bool) -> u64 {
     .await
 }
 
-/// A log of which each append takes a permit, and fails as it is told.
+/// Each append takes a permit, and fails as it is told.
 struct Gated {
-    log: MemoryLog,
-    gate: Arc<Semaphore>,
+    gate: Semaphore,
     error: Mutex<Option<AppendError>>,
 }
 
 impl Gated {
-    fn new() -> Self {
-        let log = MemoryLog::new(Retention::default(), 1);
-        Self { log, gate: Arc::new(Semaphore::new(0)), error: Mutex::new(None) }
-    }
-
-    /// A hub over a gated log, the log and its gate.
+    /// A hub over a gated log, and its gate.
     async fn hub(change: impl FnOnce(&mut Config)) -> (Hub, Arc<Self>) {
         let mut config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
         change(&mut config);
-        let log = Arc::new(Self::new());
-        (Hub::over(config, log.clone()).await, log)
+        let gated = Arc::new(Self { gate: Semaphore::new(0), error: Mutex::new(None) });
+        let log = Faulty::new(MemoryLog::new(Retention::default(), 1), gated.clone());
+        (Hub::over(config, Arc::new(log)).await, gated)
     }
 }
 
-impl Log for Gated {
-    fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
+impl Fault for Gated {
+    fn append<'a>(
+        &'a self,
+        log: &'a MemoryLog,
+        batch: Batch,
+    ) -> BoxFuture<'a, Result<Appended, AppendError>> {
         Box::pin(async move {
             self.gate.acquire().await.unwrap().forget();
             let error = self.error.lock().clone();
             match error {
                 Some(error) => Err(error),
-                None => self.log.append(batch).await,
+                None => log.append(batch).await,
             }
         })
-    }
-    fn read<'a>(
-        &'a self,
-        since: Since,
-        filter: &'a Filter,
-        limits: ReadLimits,
-    ) -> BoxFuture<'a, Result<Page, ReadError>> {
-        self.log.read(since, filter, limits)
-    }
-    fn tail(&self) -> Tail {
-        self.log.tail()
-    }
-    fn bounds(&self) -> Bounds {
-        self.log.bounds()
-    }
-    fn resolve<'a>(
-        &'a self,
-        id: &'a PublisherId,
-    ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
-        self.log.resolve(id)
-    }
-    fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>> {
-        self.log.record(offset)
-    }
-    fn ended(&self, filter: &Filter) -> Option<Offset> {
-        self.log.ended(filter)
-    }
-    fn topics(&self, after: Option<&str>, count_max: usize) -> Vec<TopicSummary> {
-        self.log.topics(after, count_max)
-    }
-    fn state(&self) -> LogState {
-        self.log.state()
-    }
-    fn reopen(&self) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.log.reopen()
-    }
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.log.close()
     }
 }

@@ -7,8 +7,11 @@
 //!     tidings_server::contract_tests!(MemorySubject);
 //! }
 //! ```
+//!
+//! Whoever uses a log also meets one that fails: [`Faulty`](crate::log::contract::Faulty).
 
 mod appends;
+mod faulty;
 mod history;
 mod keys;
 mod kinds;
@@ -17,7 +20,15 @@ mod reads;
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-pub use self::{appends::*, history::*, keys::*, kinds::*, model::*, reads::*};
+pub use self::{
+    appends::*,
+    faulty::{Fault, Faulty},
+    history::*,
+    keys::*,
+    kinds::*,
+    model::*,
+    reads::*,
+};
 use super::{
     Batch, KeyWindow, Log, Page, ReadLimits, Retention, SharedLog, Since, TopicRule, TopicRules,
 };

@@ -9,14 +9,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderValue, uri::Authority};
 
-use crate::access::{Visitor, is_loopback};
+use super::{Visitor, is_loopback};
 
 /// Lets the other origin in, with credentials.
-pub(super) const VISITOR: &str = "/demo/visitor";
+pub(crate) const VISITOR: &str = "/demo/visitor";
 /// Lets every origin in, without credentials.
-pub(super) const VISITOR_OF_ANYONE: &str = "/demo/visitor/anyone";
+pub(crate) const VISITOR_OF_ANYONE: &str = "/demo/visitor/anyone";
 /// Hands out the cookie.
-pub(super) const COOKIE: &str = "/demo/visitor/cookie";
+pub(crate) const COOKIE: &str = "/demo/visitor/cookie";
 
 /// Which loopback names lead to the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ enum Names {
 }
 
 impl Neighbours {
-    pub(super) fn of(address: SocketAddr) -> Self {
+    pub(crate) fn of(address: SocketAddr) -> Self {
         let names = match address.ip() {
             IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST || ip.is_unspecified() => Names::V4,
             IpAddr::V6(ip) if ip.is_unspecified() => Names::V4,
@@ -62,7 +62,7 @@ impl Neighbours {
     }
 
     /// Who comes with `origin` to `path`, if that is a neighbour at a demo that is for it.
-    pub(crate) fn visitor(self, origin: &HeaderValue, path: &str) -> Option<Visitor> {
+    pub(super) fn visitor(self, origin: &HeaderValue, path: &str) -> Option<Visitor> {
         let authority: Authority = origin.to_str().ok()?.strip_prefix("http://")?.parse().ok()?;
         let is_neighbour = is_loopback(authority.host())
             && authority.port_u16().unwrap_or(80) == self.port

@@ -1,12 +1,18 @@
-//! A socket that gives up on a peer that takes nothing.
+//! A connection's socket: what was read of it ahead, and writes that give up on a peer that takes
+//! nothing.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -17,26 +23,38 @@ use tokio::{
 /// A TCP stream whose writes fail once the peer took no byte for a time.
 ///
 /// The time runs only while a write is waiting: an idle connection is never cut.
-pub(crate) struct SlowWrite {
+pub(super) struct Wire {
     stream: TcpStream,
+    ahead: Bytes,
     timeout: Duration,
     // Made by the first write that waits, and used again: most connections never need it.
     deadline: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
+    waiting: Arc<AtomicBool>,
 }
 
-impl SlowWrite {
+impl Wire {
     // Unsent bytes in the kernel: enough to keep a fast peer busy, little for a stalled one.
     const NOT_SENT_BYTES_MAX: u32 = 64 << 10;
 
-    pub(crate) fn new(stream: TcpStream, timeout: Duration) -> Self {
+    /// `ahead` was read of it already, and is read again.
+    pub(super) fn new(stream: TcpStream, ahead: Bytes, timeout: Duration) -> Self {
         let socket = SockRef::from(&stream);
         // None of these is needed for correctness: an old kernel without them serves as well.
         let _ = socket.set_tcp_nodelay(true);
         let _ = socket.set_tcp_notsent_lowat(Self::NOT_SENT_BYTES_MAX);
         // A peer that vanished without a word is noticed by the heartbeats it does not confirm.
         let _ = socket.set_tcp_user_timeout(Some(timeout));
-        Self { stream, timeout, deadline: None, waiting: false }
+        Self { stream, ahead, timeout, deadline: None, waiting: Arc::default() }
+    }
+
+    /// Whether a write waits for the peer: it has not taken all that it was to get.
+    pub(super) fn waiting(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.waiting)
+    }
+
+    /// The socket itself.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     fn or_give_up<T>(
@@ -45,13 +63,12 @@ impl SlowWrite {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = false;
+            self.waiting.store(false, Relaxed);
             return written;
         }
         let until = Instant::now() + self.timeout;
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if !self.waiting {
-            self.waiting = true;
+        if !self.waiting.swap(true, Relaxed) {
             deadline.as_mut().reset(until);
         }
         ready!(deadline.as_mut().poll(cx));
@@ -62,17 +79,22 @@ impl SlowWrite {
     }
 }
 
-impl AsyncRead for SlowWrite {
+impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let bytes = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(bytes));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for SlowWrite {
+impl AsyncWrite for Wire {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

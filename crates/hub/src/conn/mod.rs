@@ -1,0 +1,282 @@
+//! A connection: from the socket to the requests on it, and its end.
+
+mod first;
+mod takeover;
+mod wire;
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::Poll,
+};
+
+use axum::{Router, body::Body, response::Response};
+use bytes::Bytes;
+use http::Request;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::{
+    net::TcpStream,
+    time::{Interval, interval, timeout},
+};
+
+pub(crate) use self::takeover::{MayTakeOver, Takeover};
+use self::{first::First, takeover::Stream, wire::Wire};
+use crate::{api, held::Held, hub::Hub, local::Peer};
+
+// The head of a request, and what a stalled reader may leave in hyper's buffer beside the frame
+// that did not fit.
+const BUFFER_BYTES_MAX: usize = 16 << 10;
+const HTTP2_STREAMS_MAX: u32 = 1_000;
+
+/// A connection, from the socket to the requests on it.
+pub(crate) struct Conn {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    /// One too many: its requests are told to come back later.
+    pub(crate) crowded: bool,
+    pub(crate) open: Open,
+}
+
+/// Counts a connection while it is open.
+pub(crate) struct Open(Gauge);
+
+impl Open {
+    pub(crate) fn new(connections: &Gauge) -> Self {
+        connections.inc();
+        Self(connections.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Conn {
+    /// Serves it until it ends, is idle for too long, the hub leaves, or the engine takes it over.
+    pub(crate) async fn serve(self, hub: Hub, router: Router) {
+        let mut leaving = hub.leaving.subscribe();
+        let first =
+            timeout(hub.config.timeouts.header, first::read(&self.stream, BUFFER_BYTES_MAX));
+        let first = tokio::select! {
+            first = first => first,
+            _ = leaving.wait_for(|leaving| *leaving) => return,
+        };
+        // Whoever says nothing, or half a head, is not heard any longer.
+        let Ok(Some((first, ahead))) = first else { return };
+        // What is to come is large, and most connections do not need it.
+        match first {
+            First::Http2 => Box::pin(self.http2(hub, router, ahead)).await,
+            First::Other => Box::pin(self.http1(hub, router, ahead, None)).await,
+            First::Stream(request) => {
+                let version = request.version();
+                let request = with_peer(request.map(|()| Body::empty()), self.peer);
+                let mut answer = api::answer(&hub, router.clone(), request, self.crowded).await;
+                match Stream::take(&mut answer, version) {
+                    Some(stream) => stream.start(&hub, self.stream, self.open),
+                    None => Box::pin(self.http1(hub, router, ahead, Some(answer))).await,
+                }
+            }
+        }
+    }
+
+    // `answer` is the answer to the first request, if there is one already.
+    async fn http1(self, hub: Hub, router: Router, ahead: Bytes, answer: Option<Response>) {
+        let timeouts = &hub.config.timeouts;
+        let activity = Arc::new(Activity::default());
+        let answer = Mutex::new(answer);
+        let taken = Mutex::new(None);
+        let Self { stream, peer, crowded, open } = self;
+        let service = service_fn(|request: Request<Incoming>| {
+            let guard = activity.begin();
+            let (hub, router, taken) = (&hub, router.clone(), &taken);
+            let answer = answer.lock().take();
+            let version = request.version();
+            let request = with_peer(request.map(Body::new), peer);
+            async move {
+                let mut response = match answer {
+                    Some(answer) => answer,
+                    None => api::answer(hub, router, request, crowded).await,
+                };
+                if let Some(stream) = Stream::take(&mut response, version) {
+                    *taken.lock() = Some(stream);
+                    // hyper is to write nothing: it is dropped.
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, Infallible>(response.map(|body| Held::new(body, guard)))
+            }
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(timeouts.header)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .keep_alive(!crowded);
+        let wire = Wire::new(stream, ahead, timeouts.slow_write);
+        let waiting = wire.waiting();
+        let mut connection = builder.serve_connection(TokioIo::new(wire), service);
+        let mut ending = Ending::new(&hub, &activity);
+        let following = loop {
+            let progress = poll_fn(|cx| {
+                if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+                    return Poll::Ready(Some(ended));
+                }
+                // Not before what was answered earlier is on its way.
+                let is_taken = taken.lock().is_some() && !waiting.load(Relaxed);
+                if is_taken { Poll::Ready(None) } else { Poll::Pending }
+            });
+            tokio::select! {
+                ended = progress => match ended {
+                    Some(ended) => return log_end(ended),
+                    None => break taken.lock().take(),
+                },
+                what = ending.next() => match what {
+                    End::InPeace => Pin::new(&mut connection).graceful_shutdown(),
+                    End::AtOnce => return,
+                }
+            }
+        };
+        let stream = connection.into_parts().io.into_inner().into_stream();
+        if let Some(following) = following {
+            following.start(&hub, stream, open);
+        }
+    }
+
+    async fn http2(self, hub: Hub, router: Router, ahead: Bytes) {
+        let timeouts = &hub.config.timeouts;
+        let activity = Arc::new(Activity::default());
+        let service = service_fn(|request: Request<Incoming>| {
+            let guard = activity.begin();
+            let (hub, router) = (hub.clone(), router.clone());
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(self.peer));
+            async move {
+                let response = api::answer(&hub, router, request, self.crowded).await;
+                Ok::<_, Infallible>(response.map(|body| Held::new(body, guard)))
+            }
+        });
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(HTTP2_STREAMS_MAX)
+            .max_header_list_size(BUFFER_BYTES_MAX as u32)
+            .max_send_buf_size(BUFFER_BYTES_MAX)
+            .keep_alive_interval(timeouts.slow_write)
+            .keep_alive_timeout(timeouts.slow_write);
+        let wire = Wire::new(self.stream, ahead, timeouts.slow_write);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
+        let mut ending = Ending::new(&hub, &activity);
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => return log_end(ended),
+                what = ending.next() => match what {
+                    End::InPeace => connection.as_mut().graceful_shutdown(),
+                    End::AtOnce => return,
+                }
+            }
+        }
+    }
+}
+
+fn with_peer(mut request: Request<Body>, peer: SocketAddr) -> Request<Body> {
+    request.extensions_mut().insert(Peer(peer));
+    if first::is_simple(&request) {
+        request.extensions_mut().insert(MayTakeOver);
+    }
+    request
+}
+
+fn log_end(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}
+
+/// When a connection is to end.
+struct Ending<'a> {
+    leaving: tokio::sync::watch::Receiver<bool>,
+    activity: &'a Activity,
+    idle: Interval,
+    seen: Option<usize>,
+    ending: bool,
+}
+
+enum End {
+    /// Once the requests under way are answered.
+    InPeace,
+    AtOnce,
+}
+
+impl<'a> Ending<'a> {
+    fn new(hub: &Hub, activity: &'a Activity) -> Self {
+        let leaving = hub.leaving.subscribe();
+        let idle = interval(hub.config.timeouts.header);
+        Self { leaving, activity, idle, seen: None, ending: false }
+    }
+
+    async fn next(&mut self) -> End {
+        loop {
+            tokio::select! {
+                _ = self.leaving.wait_for(|leaving| *leaving), if !self.ending => {
+                    self.ending = true;
+                    return End::InPeace;
+                }
+                // HTTP/1.1 has its own timeout for a head; this is for HTTP/2, and for those who
+                // say nothing more.
+                _ = self.idle.tick() => {
+                    let now = self.activity.idle_since_request();
+                    let is_idle = now.is_some() && now == self.seen;
+                    self.seen = now;
+                    if is_idle {
+                        let before = std::mem::replace(&mut self.ending, true);
+                        return if before { End::AtOnce } else { End::InPeace };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The requests of a connection.
+#[derive(Debug, Default)]
+struct Activity {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+impl Activity {
+    fn begin(self: &Arc<Self>) -> Guard {
+        self.begun.fetch_add(1, Relaxed);
+        Guard(Arc::clone(self))
+    }
+
+    /// If nothing is under way: how many requests there were.
+    fn idle_since_request(&self) -> Option<usize> {
+        let ended = self.ended.load(Relaxed);
+        (self.begun.load(Relaxed) == ended).then_some(ended)
+    }
+}
+
+/// A request under way, until its response is written or dropped.
+#[derive(Debug)]
+struct Guard(Arc<Activity>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Relaxed);
+    }
+}

@@ -1,0 +1,46 @@
+//! Answers of the log to what a subscription asks for.
+
+use std::time::Instant;
+
+use super::Shared;
+use crate::{
+    cursor::Offset,
+    log::{Bounds, Page, ReadError, ReadLimits, Since},
+    matcher::Filter,
+    record::PublisherId,
+    subscription::Subscription,
+};
+
+/// What the log says.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Resolved(Result<Option<Offset>, ReadError>, Bounds),
+    Read(Result<Page, ReadError>, Bounds),
+}
+
+impl Answer {
+    pub(super) async fn resolve(shared: &Shared, id: &PublisherId) -> Self {
+        let found = shared.log.resolve(id).await;
+        Self::Resolved(found, shared.log.bounds())
+    }
+
+    pub(super) async fn read(
+        shared: &Shared,
+        filter: &Filter,
+        since: Since,
+        limits: ReadLimits,
+    ) -> Self {
+        shared.counters.log_read();
+        // Never closed, so the permit is always granted; held for the read alone.
+        let _permit = shared.reads.acquire().await;
+        let read = shared.log.read(since, filter, limits).await;
+        Self::Read(read, shared.log.bounds())
+    }
+
+    pub(super) fn give(self, machine: &mut Subscription, now: Instant) {
+        match self {
+            Self::Resolved(found, bounds) => machine.handle_resolved(found, bounds, now),
+            Self::Read(read, bounds) => machine.handle_read(read, bounds, now),
+        }
+    }
+}
