@@ -14,6 +14,7 @@
 mod arguments;
 mod bars;
 mod cells;
+mod disturbance;
 mod interrupt;
 mod load;
 mod peers;
@@ -28,6 +29,7 @@ use std::process::{Command, ExitCode};
 use arguments::{Arguments, USAGE};
 use bars::Outcome;
 use cells::{Cell, Setting};
+use disturbance::Disturbance;
 use load::Failure;
 use peers::Peer;
 use report::Circumstances;
@@ -75,6 +77,7 @@ fn compare(asked: &Arguments) -> Result<bool, Failure> {
     process::pin(process::LOADS_CORE)?;
     let setting = Setting { tidings, quick: asked.quick };
     let mut results = Results::default();
+    let disturbance = Disturbance::begin()?;
     for round in 0..asked.rounds {
         eprintln!("round {} of {}", round + 1, asked.rounds);
         for cell in &asked.cells {
@@ -84,7 +87,9 @@ fn compare(asked: &Arguments) -> Result<bool, Failure> {
             one_round(*cell, round, &peers, &setting, &mut results)?;
         }
     }
+    let others_percent = disturbance.percent()?;
     table::print(&results);
+    println!("\nOther programs had {others_percent:.0} % of the machine meanwhile.");
     let bars = bars::bars(&results);
     println!();
     for bar in bars.iter().filter(|bar| bar.outcome() != Outcome::Open) {
@@ -94,6 +99,7 @@ fn compare(asked: &Arguments) -> Result<bool, Failure> {
     let circumstances = Circumstances {
         machine: machine(),
         rounds: asked.rounds,
+        others_percent,
         left_out: left_out.map(|peer| peer.name().to_owned()).collect(),
     };
     report::write(&asked.report, &results, &bars, &circumstances)?;

@@ -14,6 +14,8 @@ use crate::table::{better, cell, limits, thousands};
 pub struct Circumstances {
     pub machine: String,
     pub rounds: usize,
+    /// What others had of the machine while it was measured.
+    pub others_percent: f64,
     pub left_out: Vec<String>,
 }
 
@@ -54,9 +56,11 @@ fn page(results: &Results, bars: &[Bar], circumstances: &Circumstances) -> Strin
          <body>\n<main>\n<header>\n<h1>Servers of event streams, compared</h1>\n\
          <p>Events of 100 bytes over HTTP/1.1 on loopback, the server on one core and the load \
          on another; {rounds}. Each event of each subscriber was compared with what was \
-         published.</p>\n<p class=\"note\">{}</p>\n{left_out}{}</header>\n{}{body}{}</main>\n\
+         published.</p>\n<p class=\"note\">{}. Other programs had {:.0} % of the machine \
+         meanwhile.</p>\n{left_out}{}</header>\n{}{body}{}</main>\n\
          </body>\n</html>\n",
         escaped(&circumstances.machine),
+        circumstances.others_percent,
         legend(),
         bars_of(bars),
         closing(results),
@@ -241,6 +245,7 @@ mod tests {
         let circumstances = Circumstances {
             machine: "a <machine>".to_owned(),
             rounds: 3,
+            others_percent: 1.0,
             left_out: vec!["nchan".to_owned()],
         };
         let page = page(&results, &crate::bars::bars(&results), &circumstances);
