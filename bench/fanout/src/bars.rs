@@ -110,15 +110,13 @@ pub fn bars(results: &Results) -> Vec<Bar> {
             ratio(metric, size, (tidings, Peer::Nchan.into()), bound);
         }
     }
-    for size in results.sizes(Metric::Given) {
-        for metric in [Metric::Idle, Metric::Given] {
-            let (about, rounds) = (metric.about(), results.rounds(metric, size, tidings));
-            bars.push(Bar {
-                what: format!("{}, {}: {tidings}", about.title, about.size(size)),
-                value: (!rounds.is_empty()).then(|| median(rounds.iter().copied())),
-                bound: Bound::AtMost(IDLE_BYTES_MAX),
-            });
-        }
+    for metric in [Metric::Idle, Metric::Given] {
+        let (about, rounds) = (metric.about(), results.rounds(metric, IDLE, tidings));
+        bars.push(Bar {
+            what: format!("{}, {}: {tidings}", about.title, about.size(IDLE)),
+            value: (!rounds.is_empty()).then(|| median(rounds.iter().copied())),
+            bound: Bound::AtMost(IDLE_BYTES_MAX),
+        });
     }
     let ours = results.lost().filter(|(_, row, _)| row.peer.is_tidings());
     bars.push(Bar {
@@ -142,6 +140,8 @@ const AHEAD: [Metric; 7] = [
     Metric::Storm,
     Metric::TopicRate,
 ];
+/// Among so many, what is there once for all of them does not tell.
+const IDLE: usize = 15_000;
 const IDLE_BYTES_MAX: f64 = 512.0;
 
 #[cfg(test)]
