@@ -11,7 +11,7 @@ pub(super) enum First {
     /// HTTP/2, with prior knowledge.
     Http2,
     /// HTTP/1 with a request that may be one for a stream.
-    Stream(Request<()>),
+    Stream(Box<Request<()>>),
     /// HTTP/1 with anything else, a bad request among it.
     Other,
 }
@@ -59,7 +59,7 @@ fn first(ahead: &[u8]) -> Option<First> {
     match head.parse(ahead) {
         Ok(httparse::Status::Partial) => None,
         Ok(httparse::Status::Complete(end)) if end == ahead.len() => {
-            Some(request(&head).map_or(First::Other, First::Stream))
+            Some(request(&head).map_or(First::Other, |request| First::Stream(Box::new(request))))
         }
         // There is more than this request, or it is a bad one.
         Ok(_) | Err(_) => Some(First::Other),

@@ -85,12 +85,10 @@ impl Conn {
             First::Stream(request) => {
                 let version = request.version();
                 let request = with_peer(request.map(|()| Body::empty()), self.peer);
-                let response = api::answer(&hub, router.clone(), request, self.crowded).await;
-                match Stream::of(response, version) {
-                    Ok(stream) => stream.start(&hub, self.stream, self.open),
-                    Err(answer) => {
-                        Box::pin(self.http1(hub, router, ahead, Some(answer))).await;
-                    }
+                let mut answer = api::answer(&hub, router.clone(), request, self.crowded).await;
+                match Stream::take(&mut answer, version) {
+                    Some(stream) => stream.start(&hub, self.stream, self.open),
+                    None => Box::pin(self.http1(hub, router, ahead, Some(answer))).await,
                 }
             }
         }
@@ -110,20 +108,16 @@ impl Conn {
             let version = request.version();
             let request = with_peer(request.map(Body::new), peer);
             async move {
-                let response = match answer {
+                let mut response = match answer {
                     Some(answer) => answer,
                     None => api::answer(hub, router, request, crowded).await,
                 };
-                match Stream::of(response, version) {
-                    Ok(stream) => {
-                        *taken.lock() = Some(stream);
-                        // hyper is to write nothing: it is dropped.
-                        std::future::pending().await
-                    }
-                    Err(response) => {
-                        Ok::<_, Infallible>(response.map(|body| Held::new(body, guard)))
-                    }
+                if let Some(stream) = Stream::take(&mut response, version) {
+                    *taken.lock() = Some(stream);
+                    // hyper is to write nothing: it is dropped.
+                    std::future::pending::<()>().await;
                 }
+                Ok::<_, Infallible>(response.map(|body| Held::new(body, guard)))
             }
         });
         let mut builder = http1::Builder::new();

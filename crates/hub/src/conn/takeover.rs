@@ -44,19 +44,15 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Takes the stream out of a response to a request of this version; gives back a response
-    /// that has none.
-    pub(super) fn of(mut response: Response, version: Version) -> Result<Self, Response> {
-        let takeover = response.extensions_mut().remove::<Takeover>();
-        let Some((subscriber, permit)) = takeover.and_then(|takeover| takeover.0.lock().take())
-        else {
-            return Err(response);
-        };
+    /// Takes the stream out of a response to a request of this version, if it has one.
+    pub(super) fn take(response: &mut Response, version: Version) -> Option<Self> {
+        let takeover = response.extensions_mut().remove::<Takeover>()?;
+        let (subscriber, permit) = takeover.0.lock().take()?;
         let framing = match version {
             Version::HTTP_10 => Framing::UntilClose,
             _ => Framing::Chunked,
         };
-        Ok(Self { head: head(&response, framing), framing, subscriber, permit })
+        Some(Self { head: head(response, framing), framing, subscriber, permit })
     }
 
     /// Gives the connection to the engine.

@@ -13,21 +13,18 @@ use super::{
 pub(super) struct Membership {
     pub(super) shared: Arc<Shared>,
     pub(super) session: Arc<OpenSession>,
-    heard_by: HeardBy,
+    // None while no bell rings for it.
+    rung_as: Option<InterestId>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum HeardBy {
-    Nobody,
-    Bell(InterestId),
-    #[cfg(feature = "engine")]
-    Shard,
-}
+// One of those for whom the bell of their shard rings.
+#[cfg(feature = "engine")]
+const OF_SHARD: InterestId = InterestId::MAX;
 
 impl Membership {
     pub(super) fn new(shared: Arc<Shared>, session: Arc<OpenSession>) -> Self {
         shared.counters.opened();
-        Self { shared, session, heard_by: HeardBy::Nobody }
+        Self { shared, session, rung_as: None }
     }
 
     /// A bell that rings for it from now on.
@@ -38,7 +35,7 @@ impl Membership {
             bell.close(drain.closing());
         }
         self.session.listen(Arc::clone(&bell));
-        self.heard_by = HeardBy::Bell(id);
+        self.rung_as = Some(id);
         bell
     }
 
@@ -47,20 +44,20 @@ impl Membership {
     pub(super) fn join(&mut self, bell: &Arc<Bell>) {
         self.shared.interest.lock().add_line(&self.session.filter);
         self.session.listen(Arc::clone(bell));
-        self.heard_by = HeardBy::Shard;
+        self.rung_as = Some(OF_SHARD);
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let Self { shared, session, heard_by } = self;
+        let Self { shared, session, rung_as } = self;
         // The mark first: nobody rings for what comes once it is removed.
         let mark = shared.rung_through();
-        match *heard_by {
-            HeardBy::Nobody => {}
-            HeardBy::Bell(id) => shared.interest.lock().remove(id, &session.filter),
+        match *rung_as {
+            None => {}
             #[cfg(feature = "engine")]
-            HeardBy::Shard => shared.interest.lock().remove_line(&session.filter),
+            Some(OF_SHARD) => shared.interest.lock().remove_line(&session.filter),
+            Some(id) => shared.interest.lock().remove(id, &session.filter),
         }
         shared.counters.left();
         shared.leave(session, mark);

@@ -1,7 +1,7 @@
 //! An open session: what its subscriber reports while it runs, in a fixed number of bytes.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, SocketAddrV4, SocketAddrV6},
     sync::{
         Arc, OnceLock,
         atomic::{
@@ -26,15 +26,15 @@ use crate::{
 
 /// What a running session reports. One task writes, anybody reads.
 ///
-/// It takes 168 bytes, to which a test holds it, and some 25 in the registry, beside the text of
-/// its name.
+/// It takes 160 bytes, to which a test holds it, and some 25 in the registry; the text of its name
+/// is beside it if that is longer than 23 bytes.
 #[derive(Debug)]
 pub(super) struct OpenSession {
     pub(super) id: SessionId,
     pub(super) filter: Arc<Filter>,
     // Set once somebody delivers to it.
     bell: OnceLock<Arc<Bell>>,
-    peer: Option<SocketAddr>,
+    peer: Peer,
     opened: Timestamp,
     start: AtomicU64,
     cursor: AtomicU64,
@@ -44,6 +44,32 @@ pub(super) struct OpenSession {
     activity: AtomicU8,
     // Of those alone that resumed or were told of a gap.
     past: Mutex<Option<Box<Past>>>,
+}
+
+/// An address, in less memory than the usual type takes.
+#[derive(Debug)]
+enum Peer {
+    Unknown,
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+}
+
+impl Peer {
+    fn of(address: Option<SocketAddr>) -> Self {
+        match address {
+            None => Self::Unknown,
+            Some(SocketAddr::V4(address)) => Self::V4(address),
+            Some(SocketAddr::V6(address)) => Self::V6(Box::new(address)),
+        }
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Unknown => None,
+            Self::V4(address) => Some(SocketAddr::V4(*address)),
+            Self::V6(address) => Some(SocketAddr::V6(**address)),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +95,7 @@ impl OpenSession {
             id,
             filter,
             bell: OnceLock::new(),
-            peer,
+            peer: Peer::of(peer),
             opened: Timestamp::now(),
             start: AtomicU64::new(UNKNOWN),
             cursor: AtomicU64::new(UNKNOWN),
@@ -96,8 +122,8 @@ impl OpenSession {
         }
     }
 
-    /// The connection has taken this, and with it all that matches up to `reached`.
-    pub(super) fn hand_over(&self, reached: Offset, delivered: Delivered) {
+    /// The connection has taken this `at` that time, and with it all that matches up to `reached`.
+    pub(super) fn hand_over(&self, reached: Offset, delivered: Delivered, at: Timestamp) {
         if let Some(gap) = delivered.gap {
             self.past.lock().get_or_insert_default().gaps.add(gap);
         }
@@ -105,7 +131,7 @@ impl OpenSession {
             // One writer: no need of a locked addition.
             self.events.store(self.events.load(Relaxed) + delivered.events, Relaxed);
             self.bytes.store(self.bytes.load(Relaxed) + delivered.bytes, Relaxed);
-            self.taken_ms.store(Timestamp::now().unix_ms, Relaxed);
+            self.taken_ms.store(at.unix_ms, Relaxed);
         }
         self.cursor.store(reached.0, Release);
     }
@@ -157,7 +183,7 @@ impl OpenSession {
             topics,
             patterns,
             everything: self.filter.is_everything(),
-            peer: self.peer,
+            peer: self.peer.address(),
             opened: self.opened,
             closed,
             phase: if closed.is_some() { Phase::Closed } else { self.phase() },
@@ -189,7 +215,7 @@ mod tests {
     #[test]
     fn an_open_session_takes_little() {
         // With the two counts of its `Arc`.
-        assert!(size_of::<OpenSession>() + 16 <= 168, "{}", size_of::<OpenSession>());
+        assert!(size_of::<OpenSession>() + 16 <= 160, "{}", size_of::<OpenSession>());
     }
 
     #[test]
@@ -206,7 +232,8 @@ mod tests {
         session.look();
         session.bell.get().unwrap().take();
         assert_eq!(cursor(9), Some(Offset(3)), "it looks, and has handed over nothing yet");
-        session.hand_over(Offset(9), Delivered { events: 1, bytes: 5, gap: None });
+        let delivered = Delivered { events: 1, bytes: 5, gap: None };
+        session.hand_over(Offset(9), delivered, Timestamp::now());
         session.rest(Phase::Live, true);
         assert_eq!(cursor(8), Some(Offset(9)));
         session.rest(Phase::Replaying, true);

@@ -15,6 +15,7 @@ use super::{answer::Answer, interest::Bell, membership::Membership};
 use crate::{
     cursor::Offset,
     frame::Format,
+    record::Timestamp,
     subscriber_name::SubscriberName,
     subscription::{Delivered, Demand, Subscription},
 };
@@ -139,7 +140,7 @@ impl Subscriber {
         if delivered != Delivered::default() {
             self.member.shared.counters.add(delivered);
         }
-        self.member.session.hand_over(reached, delivered);
+        self.member.session.hand_over(reached, delivered, Timestamp::now());
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     cursor::{Epoch, Offset},
     fanout::{interest::Closing, membership::Membership, ring::Ring},
     log::{ReadLimits, Since},
-    record::{PublisherId, Record},
+    record::{PublisherId, Record, Timestamp},
     subscription::{
         Delivered, Demand, EventEnd, Phase, Resting, Subscription, SubscriptionConfig, TailPlace,
         frame,
@@ -482,6 +482,17 @@ fn report(
         member.shared.counters.add(Delivered { gap: delivered.gap, ..Delivered::default() });
     }
     if let Some(reached) = reached {
-        member.session.hand_over(reached, delivered);
+        member.session.hand_over(reached, delivered, Timestamp::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_takes_little() {
+        assert!(size_of::<Line>() <= 104, "{}", size_of::<Line>());
+        assert!(size_of::<Behind>() <= 200, "{}", size_of::<Behind>());
     }
 }

@@ -30,6 +30,7 @@ use crate::{
         interest::{Bell, Closing},
         ring::Entry,
     },
+    record::Timestamp,
     subscription::{Delivered, SubscriptionConfig, TailPlace},
 };
 
@@ -453,7 +454,7 @@ impl Shard {
         let mut gone = Vec::new();
         let delivered =
             Delivered { events: out.events(), bytes: out.bytes.len() as u64, gap: None };
-        let mut taken = 0;
+        let (mut taken, now) = (0, Timestamp::now());
         for &id in &lines {
             let Some(line) = self.lines.get_mut(id as usize) else { continue };
             if !line.is_in_step() || out.bytes.is_empty() {
@@ -463,7 +464,7 @@ impl Shard {
                 Ok(written) if written == out.bytes.len() => {
                     line.sent_at = self.tick;
                     line.told = last.unwrap_or(line.told);
-                    line.member.session.hand_over(self.seen.after, delivered);
+                    line.member.session.hand_over(self.seen.after, delivered, now);
                     taken += 1;
                 }
                 Ok(written) => {
