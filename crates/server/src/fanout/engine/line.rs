@@ -73,6 +73,8 @@ pub(super) struct Behind {
     looking: bool,
     then: Then,
     pub(super) closing: Option<Closing>,
+    // It is among those that look when the shard has seen more.
+    looks: bool,
 }
 
 enum Then {
@@ -141,7 +143,8 @@ impl Line {
     ) -> Self {
         let then = Then::Subscription(Box::new(subscription));
         let rest = Rest::Bytes(head);
-        let behind = Behind { blocked: None, rest, looking: false, then, closing: None };
+        let (blocked, closing) = (None, None);
+        let behind = Behind { blocked, rest, looking: false, then, closing, looks: false };
         Self {
             socket,
             serial,
@@ -196,7 +199,8 @@ impl Line {
         if let State::InStep = self.state {
             let then = Then::Resting(Resting::live(place, self.told));
             let (blocked, closing) = (None, None);
-            let behind = Behind { blocked, rest: Rest::Nothing, looking: false, then, closing };
+            let rest = Rest::Nothing;
+            let behind = Behind { blocked, rest, looking: false, then, closing, looks: false };
             self.state = State::Behind(Box::new(behind));
             self.member.session.look();
         }
@@ -409,6 +413,21 @@ impl Line {
             return Next::Look(until);
         }
         Next::Wait(until)
+    }
+
+    /// Puts it among those that look when the shard has seen more; false if it is one already.
+    pub(super) fn will_look(&mut self) -> bool {
+        match &mut self.state {
+            State::InStep => false,
+            State::Behind(behind) => !std::mem::replace(&mut behind.looks, true),
+        }
+    }
+
+    /// Takes it out of them.
+    pub(super) fn looks(&mut self) {
+        if let State::Behind(behind) = &mut self.state {
+            behind.looks = false;
+        }
     }
 
     /// When a heartbeat is due, if nothing is sent before.

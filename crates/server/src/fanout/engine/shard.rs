@@ -150,11 +150,12 @@ impl Shard {
             if self.inbox.is_stopped() {
                 return;
             }
-            for message in self.inbox.take() {
-                self.handle(message);
-            }
+            // First, so that no line has the place of one that the events are about.
             for event in events.iter().filter(|event| event.token() != WAKE) {
                 self.ready(event);
+            }
+            for message in self.inbox.take() {
+                self.handle(message);
             }
             self.look_after_due();
             if self.bell.take().is_some() || more {
@@ -300,7 +301,9 @@ impl Shard {
                 self.schedule(key, due);
             }
             Next::Look(until) => {
-                self.look.push(key);
+                if line.will_look() {
+                    self.look.push(key);
+                }
                 self.schedule(key, until);
             }
             Next::Wait(until) => self.schedule(key, until),
@@ -416,7 +419,10 @@ impl Shard {
         }
         self.bell.sweep(self.seen.after);
         for key in std::mem::take(&mut self.look) {
-            self.go_on(key);
+            if let Some(line) = self.line(key) {
+                line.looks();
+                self.go_on(key);
+            }
         }
         self.seen != end
     }
