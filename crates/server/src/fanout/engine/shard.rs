@@ -127,8 +127,18 @@ impl Shard {
         Arc::clone(&self.inbox)
     }
 
-    /// Serves the lines until it is told to stop.
+    /// Serves the lines until it is told to stop, and closes those that are left.
     pub(super) fn run(mut self) {
+        self.serve();
+        let Self { inbox, lines, open, .. } = self;
+        let late = inbox.close();
+        let newcomers = late.iter().filter(|late| matches!(late, Message::Adopt(_))).count();
+        let left = newcomers + lines.len();
+        drop((late, lines));
+        open.send_modify(|lines| *lines -= left);
+    }
+
+    fn serve(&mut self) {
         let mut events = Events::with_capacity(Self::EVENTS);
         let waker = Waker::from(Arc::clone(&self.inbox));
         let mut more = false;
@@ -269,7 +279,7 @@ impl Shard {
         let mut ask = |key: LineKey, question: Question| {
             let (shared, inbox, filter) = (Arc::clone(shared), Arc::clone(inbox), filter.clone());
             runtime.spawn(async move {
-                inbox.put(match question {
+                let _ = inbox.put(match question {
                     Question::Resolve(id) => {
                         Message::Answer(key, Answer::resolve(&shared, &id).await)
                     }
