@@ -54,7 +54,7 @@ impl Inbox {
         is_open.is_some()
     }
 
-    /// All that was put in. Called before anything else is looked at.
+    /// All that was put in. Called before the bell is looked at, which wakes the shard by the inbox.
     pub(super) fn take(&self) -> Vec<Message> {
         self.woken.store(false, Ordering::SeqCst);
         self.messages.lock().as_mut().map(std::mem::take).unwrap_or_default()

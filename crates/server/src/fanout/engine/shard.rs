@@ -160,11 +160,13 @@ impl Shard {
             if self.inbox.is_stopped() {
                 return;
             }
-            for message in self.inbox.take() {
-                self.handle(message);
-            }
+            // First of all: an event tells of the line that has the place, and not of one that
+            // is given it by a message.
             for event in events.iter().filter(|event| event.token() != WAKE) {
                 self.ready(event);
+            }
+            for message in self.inbox.take() {
+                self.handle(message);
             }
             self.look_after_due();
             if self.bell.take().is_some() || more {
