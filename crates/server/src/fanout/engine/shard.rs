@@ -347,6 +347,17 @@ impl Shard {
     fn look_after(&mut self, key: LineKey) {
         let (now, seen, clock, slow_write) = (self.now, self.seen, self.clock, self.slow_write);
         let closing = self.closings.get(&key.id).copied();
+        let is_closing = closing.is_some_and(|closing| closing.at <= now);
+        if is_closing {
+            self.closings.remove(&key.id);
+        }
+        let Some(line) = self.line(key) else { return };
+        if is_closing {
+            // One that takes nothing hears of it as soon as it takes something.
+            line.fall_back(seen).closing = closing;
+        } else if let Some(closing) = closing {
+            self.schedule(key, closing.at);
+        }
         let Some(line) = self.line(key) else { return };
         if let State::Behind(behind) = &line.state
             && let Some(since) = behind.blocked
@@ -360,17 +371,6 @@ impl Shard {
             let _ = SockRef::from(&line.socket).set_linger(Some(Duration::ZERO));
             return self.remove(key);
         }
-        if let Some(closing) = closing {
-            if closing.at > now {
-                self.schedule(key, closing.at);
-            } else {
-                self.closings.remove(&key.id);
-                let Some(line) = self.line(key) else { return };
-                line.fall_back(seen).closing = Some(closing);
-                return self.go_on(key);
-            }
-        }
-        let Some(line) = self.line(key) else { return };
         if let State::InStep = line.state {
             let heartbeat_at = line.heartbeat_at(clock);
             if heartbeat_at > now {
