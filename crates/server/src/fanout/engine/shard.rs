@@ -220,6 +220,7 @@ impl Shard {
         if let Err(error) = self.poll.registry().register(&mut socket, Token(id as usize), interest)
         {
             tracing::warn!(%error, "a connection could not be waited for and is closed");
+            drop(member);
             self.open.send_modify(|lines| *lines -= 1);
             return;
         }
@@ -481,6 +482,10 @@ impl Shard {
                 }
                 Ok(written) => {
                     line.fall_behind(before, &out, written, &mut self.tally, self.tick);
+                    if marks {
+                        // The mark may lie before the event that is half sent.
+                        line.ask_ended(self.seen);
+                    }
                     let key = LineKey { id, serial: line.serial };
                     gone.push((key, true));
                 }
