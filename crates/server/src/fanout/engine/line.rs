@@ -367,6 +367,10 @@ impl Line {
             return Ok(whole);
         };
         let session = &self.member.session;
+        // At rest, it no longer knows where it began.
+        if let Some(start) = subscription.start() {
+            session.place(start);
+        }
         let mut delivered = subscription.take_delivered();
         delivered.bytes = written as u64;
         if whole {
@@ -396,9 +400,6 @@ impl Line {
     fn settle(&mut self, until: Instant, desk: &Desk<'_>) -> Next {
         let State::Behind(behind) = &mut self.state else { return Next::InStep };
         let Then::Subscription(subscription) = &mut behind.then else { return Next::Gone };
-        if let Some(start) = subscription.start() {
-            self.member.session.place(start);
-        }
         let phase = subscription.phase();
         let resting = subscription.rest().filter(|_| phase == Phase::Live);
         let in_step = resting.filter(|resting| resting.place == desk.seen);
@@ -505,8 +506,10 @@ fn report(
     if delivered.gap.is_some() {
         member.shared.counters.add(Delivered { gap: delivered.gap, ..Delivered::default() });
     }
-    if let Some(reached) = reached {
-        member.session.hand_over(reached, delivered, Timestamp::now());
+    let (session, now) = (&member.session, Timestamp::now());
+    match reached {
+        Some(reached) => session.hand_over(reached, delivered, now),
+        None => session.take(delivered, now),
     }
 }
 

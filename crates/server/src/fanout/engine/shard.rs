@@ -127,8 +127,18 @@ impl Shard {
         Arc::clone(&self.inbox)
     }
 
-    /// Serves the lines until it is told to stop.
+    /// Serves the lines until it is told to stop, and closes those that are left.
     pub(super) fn run(mut self) {
+        self.serve();
+        let Self { inbox, lines, open, .. } = self;
+        let late = inbox.close();
+        let newcomers = late.iter().filter(|late| matches!(late, Message::Adopt(_))).count();
+        let left = newcomers + lines.len();
+        drop((late, lines));
+        open.send_modify(|lines| *lines -= left);
+    }
+
+    fn serve(&mut self) {
         let mut events = Events::with_capacity(Self::EVENTS);
         let waker = Waker::from(Arc::clone(&self.inbox));
         let mut more = false;
@@ -150,7 +160,8 @@ impl Shard {
             if self.inbox.is_stopped() {
                 return;
             }
-            // First, so that no line has the place of one that the events are about.
+            // First of all: an event tells of the line that has the place, and not of one that
+            // is given it by a message.
             for event in events.iter().filter(|event| event.token() != WAKE) {
                 self.ready(event);
             }
@@ -209,6 +220,7 @@ impl Shard {
         if let Err(error) = self.poll.registry().register(&mut socket, Token(id as usize), interest)
         {
             tracing::warn!(%error, "a connection could not be waited for and is closed");
+            drop(member);
             self.open.send_modify(|lines| *lines -= 1);
             return;
         }
@@ -270,7 +282,7 @@ impl Shard {
         let mut ask = |key: LineKey, question: Question| {
             let (shared, inbox, filter) = (Arc::clone(shared), Arc::clone(inbox), filter.clone());
             runtime.spawn(async move {
-                inbox.put(match question {
+                let _ = inbox.put(match question {
                     Question::Resolve(id) => {
                         Message::Answer(key, Answer::resolve(&shared, &id).await)
                     }
@@ -338,6 +350,17 @@ impl Shard {
     fn look_after(&mut self, key: LineKey) {
         let (now, seen, clock, slow_write) = (self.now, self.seen, self.clock, self.slow_write);
         let closing = self.closings.get(&key.id).copied();
+        let is_closing = closing.is_some_and(|closing| closing.at <= now);
+        if is_closing {
+            self.closings.remove(&key.id);
+        }
+        let Some(line) = self.line(key) else { return };
+        if is_closing {
+            // One that takes nothing hears of it as soon as it takes something.
+            line.fall_back(seen).closing = closing;
+        } else if let Some(closing) = closing {
+            self.schedule(key, closing.at);
+        }
         let Some(line) = self.line(key) else { return };
         if let State::Behind(behind) = &line.state
             && let Some(since) = behind.blocked
@@ -351,17 +374,6 @@ impl Shard {
             let _ = SockRef::from(&line.socket).set_linger(Some(Duration::ZERO));
             return self.remove(key);
         }
-        if let Some(closing) = closing {
-            if closing.at > now {
-                self.schedule(key, closing.at);
-            } else {
-                self.closings.remove(&key.id);
-                let Some(line) = self.line(key) else { return };
-                line.fall_back(seen).closing = Some(closing);
-                return self.go_on(key);
-            }
-        }
-        let Some(line) = self.line(key) else { return };
         if let State::InStep = line.state {
             let heartbeat_at = line.heartbeat_at(clock);
             if heartbeat_at > now {
@@ -488,6 +500,10 @@ impl Shard {
         for &(key, written) in &others {
             if let (Some(line), Some(written)) = (self.lines.get_mut(key.id as usize), written) {
                 line.fall_behind(before, &out, written, &mut self.tally, self.tick);
+                if marks {
+                    // The mark may lie before the event that is half sent.
+                    line.ask_ended(self.seen);
+                }
             }
         }
         let ending: Vec<_> = match marks {
