@@ -224,6 +224,7 @@ impl Line {
         if written > 0 {
             self.sent_at = tick;
         }
+        self.told = left.told.unwrap_or(self.told);
         let behind = self.fall_back(left.back_to.unwrap_or(place));
         behind.rest = left.rest;
         behind.blocked = Some(tick);
@@ -303,6 +304,12 @@ impl Line {
             behind.rest = Rest::Event { event, gaps_told, skip: skip + written };
             behind.blocked = Some(desk.tick);
             return Next::Blocked;
+        }
+        if let State::Behind(behind) = &mut self.state
+            && let Then::Resting(resting) = &mut behind.then
+            && event.kept
+        {
+            resting.told = event.place.after;
         }
         self.follow(key, desk)
     }
