@@ -316,6 +316,11 @@ impl Hash for Filter {
         self.everything.hash(state);
         self.topics.hash(state);
         self.patterns.iter().for_each(|pattern| pattern.as_str().hash(state));
+        match &self.visible {
+            None => {}
+            Some(Visible { of_type: Some(id), .. }) => id.hash(state),
+            Some(visible) => Arc::as_ptr(&visible.sees).addr().hash(state),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     cursor::Offset,
     log::{Bounds, Page, ReadError, ReadLimits, Since},
     matcher::Filter,
-    record::PublisherId,
+    record::{PublisherId, SharedRecord},
     subscription::Subscription,
 };
 
@@ -35,6 +35,17 @@ impl Answer {
         let _permit = shared.reads.acquire().await;
         let read = shared.log.read(since, filter, limits).await;
         Self::Read(read, shared.log.bounds())
+    }
+
+    /// The record at `offset`, if it is still there.
+    #[cfg(feature = "engine")]
+    pub(super) async fn record(
+        shared: &Shared,
+        offset: Offset,
+    ) -> Result<Option<SharedRecord>, ReadError> {
+        shared.counters.log_read();
+        let _permit = shared.reads.acquire().await;
+        shared.log.record(offset).await
     }
 
     pub(super) fn give(self, machine: &mut Subscription, now: Instant) {

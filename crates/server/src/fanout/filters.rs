@@ -29,6 +29,14 @@ impl Filters {
         self.known.insert(Arc::clone(&filter));
         filter
     }
+
+    /// Forgets it if whoever has this was the last: a filter of many patterns takes megabytes.
+    pub(super) fn left(&mut self, filter: &Arc<Filter>) {
+        // This one, and the one that is known.
+        if Arc::strong_count(filter) <= 2 {
+            self.known.remove(filter);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -52,5 +60,11 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &filters.shared(of(0))), "it is still somebody's");
         let held: Vec<_> = (0..10_000).map(|topic| filters.shared(of(topic))).collect();
         assert!(filters.known.len() >= held.len());
+        let twice = filters.shared(of(0));
+        filters.left(&twice);
+        assert!(filters.known.contains(&twice), "it is somebody else's, too");
+        let last = filters.shared(of(200_000));
+        filters.left(&last);
+        assert!(!filters.known.contains(&last));
     }
 }

@@ -168,6 +168,12 @@ impl Interest {
         self.shards.push(Arc::clone(bell));
     }
 
+    /// Rings it no longer.
+    #[cfg(feature = "engine")]
+    pub(super) fn remove_shard(&mut self, bell: &Arc<Bell>) {
+        self.shards.retain(|other| !Arc::ptr_eq(other, bell));
+    }
+
     /// Notes that one more of a shard's lines follows these topics.
     #[cfg(feature = "engine")]
     pub(super) fn add_line(&mut self, filter: &Filter) {

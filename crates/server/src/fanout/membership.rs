@@ -61,5 +61,6 @@ impl Drop for Membership {
         }
         shared.counters.left();
         shared.leave(session, mark);
+        shared.filters.lock().left(&session.filter);
     }
 }

@@ -48,6 +48,12 @@ impl Subscriber {
         self.machine.config().format
     }
 
+    /// Whether it was polled.
+    #[cfg(feature = "engine")]
+    pub(super) fn is_polled(&self) -> bool {
+        self.bell.is_some()
+    }
+
     fn poll_lookup(&mut self, cx: &mut Context<'_>) {
         let Some(lookup) = &mut self.lookup else { return };
         if let Poll::Ready(answer) = lookup.as_mut().poll(cx) {

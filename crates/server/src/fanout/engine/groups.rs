@@ -37,6 +37,8 @@ pub(super) struct Groups {
     by_pattern: Vec<u32>,
     // Which of those follow a topic: a pattern is asked once for each topic.
     matched: HashMap<Topic, Following>,
+    // How many groups are named there, all in all.
+    matches: usize,
 }
 
 // Filters that are equal are one, and the group keeps its own alive: its address tells it.
@@ -46,6 +48,8 @@ type Following = SmallVec<[u32; 4]>;
 impl Groups {
     // A topic that is asked about again is mostly one of the last thousands.
     const MATCHED_MAX: usize = 8_192;
+    // Where thousands follow by pattern, each topic has many: at most a mebibyte of them.
+    const MATCHES_MAX: usize = 256 << 10;
 
     /// Adds a line to its group.
     pub(super) fn join(
@@ -78,7 +82,7 @@ impl Groups {
         }
         if is_wide {
             self.by_pattern.push(group);
-            self.matched.clear();
+            self.forget_matched();
         }
         group
     }
@@ -112,7 +116,7 @@ impl Groups {
         }
         if group.filter.has_patterns() {
             self.by_pattern.retain(|group| *group != id);
-            self.matched.clear();
+            self.forget_matched();
         }
     }
 
@@ -132,10 +136,17 @@ impl Groups {
         let follows = |group: &u32| self.groups[*group as usize].filter.matches_topic(topic);
         let matched: Following = self.by_pattern.iter().copied().filter(follows).collect();
         found.extend_from_slice(&matched);
-        if self.matched.len() >= Self::MATCHED_MAX {
-            self.matched.clear();
+        self.matches += matched.len();
+        if self.matched.len() >= Self::MATCHED_MAX || self.matches > Self::MATCHES_MAX {
+            self.forget_matched();
+            self.matches = matched.len();
         }
         self.matched.insert(topic.clone(), matched);
+    }
+
+    fn forget_matched(&mut self) {
+        self.matched.clear();
+        self.matches = 0;
     }
 
     pub(super) fn get_mut(&mut self, group: u32) -> Option<&mut Group> {

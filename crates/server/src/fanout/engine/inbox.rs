@@ -27,7 +27,7 @@ pub(super) enum Message {
     Found(LineKey, Result<Option<SharedRecord>, ReadError>),
 }
 
-/// What others have for a shard: at most a message a line, and those that are to be lines.
+/// What others have for a shard: at most two messages a line, and those that are to be lines.
 pub(super) struct Inbox {
     // None once the shard has ended.
     messages: Mutex<Option<Vec<Message>>>,
@@ -47,11 +47,14 @@ impl Inbox {
         }
     }
 
-    /// Puts a message in; false if the shard has ended, and the message with it.
-    pub(super) fn put(&self, message: Message) -> bool {
-        let is_open = self.messages.lock().as_mut().map(|messages| messages.push(message));
+    /// Puts a message in, unless the shard has ended: then it is given back.
+    pub(super) fn put(&self, message: Message) -> Result<(), Message> {
+        match self.messages.lock().as_mut() {
+            Some(messages) => messages.push(message),
+            None => return Err(message),
+        }
         self.rouse();
-        is_open.is_some()
+        Ok(())
     }
 
     /// All that was put in. Called before the bell is looked at, which wakes the shard by the inbox.
@@ -89,5 +92,11 @@ impl Wake for Inbox {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rouse();
+    }
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").finish_non_exhaustive()
     }
 }

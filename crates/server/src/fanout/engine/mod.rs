@@ -23,6 +23,10 @@
 //!
 //! [`Subscription`]: crate::subscription::Subscription
 
+mod behind;
+mod delivery;
+mod desk;
+mod follow;
 mod framing;
 mod groups;
 mod inbox;
@@ -30,6 +34,7 @@ mod line;
 mod outgoing;
 mod rest;
 mod shard;
+mod timers;
 mod wheel;
 
 use std::{
@@ -85,38 +90,54 @@ pub struct Connection {
 /// Writes streams to plain connections. It ends, and closes them, when it is dropped.
 #[derive(Debug)]
 pub struct Engine {
-    shards: Box<[Arc<Inbox>]>,
+    shards: Vec<Arc<Inbox>>,
     next: AtomicUsize,
     lines: watch::Sender<usize>,
 }
 
 impl Engine {
+    // As good as never, and no moment that cannot be told.
+    const SLOW_WRITE_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+
     /// Starts the threads. What they ask of the log runs in the present tokio runtime.
     ///
     /// # Errors
     /// Those of the system, which has no more descriptors or threads. The operator's to mend.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn start(fanout: &Fanout, config: EngineConfig) -> io::Result<Self> {
-        let lines = watch::Sender::new(0);
-        let mut shards = Vec::with_capacity(config.shards.get());
+        let slow_write = config.slow_write.min(Self::SLOW_WRITE_MAX);
+        let config = EngineConfig { slow_write, ..config };
+        let (shards, next, lines) = (Vec::new(), AtomicUsize::new(0), watch::Sender::new(0));
+        // If one of them cannot start, the others end with it.
+        let mut engine = Self { shards, next, lines };
         for number in 0..config.shards.get() {
             let runtime = Handle::current();
-            let shard = Shard::new(fanout, config, runtime, lines.clone())?;
-            shards.push(shard.inbox());
+            let shard = Shard::new(fanout, config, runtime, engine.lines.clone())?;
+            engine.shards.push(shard.inbox());
             thread::Builder::new()
                 .name(format!("tidings-shard-{number}"))
                 .spawn(move || shard.run())?;
         }
-        Ok(Self { shards: shards.into(), next: AtomicUsize::new(0), lines })
+        Ok(engine)
     }
 
-    /// Takes over a connection for the subscriber. The stream ends as one in an HTTP body does,
+    /// Takes over a connection for the subscriber, which must not have been polled. The stream ends as one in an HTTP body does,
     /// and the connection with it. An engine that has ended closes it at once.
     pub fn adopt(&self, subscriber: Subscriber, connection: Connection) {
         let next = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         self.lines.send_modify(|lines| *lines += 1);
-        if !self.shards[next].put(Message::Adopt(Box::new((subscriber, connection)))) {
-            self.lines.send_modify(|lines| *lines -= 1);
+        let mut message = Message::Adopt(Box::new((subscriber, connection)));
+        // One that has ended gives it back: the next may have it.
+        for shard in self.shards.iter().cycle().skip(next).take(self.shards.len()) {
+            match shard.put(message) {
+                Ok(()) => return,
+                Err(back) => message = back,
+            }
         }
+        drop(message);
+        self.lines.send_modify(|lines| *lines -= 1);
     }
 
     /// How many connections it has.
@@ -129,9 +150,7 @@ impl Engine {
         // It is never closed: the sender is here.
         let _ = self.lines.subscribe().wait_for(|lines| *lines == 0).await;
     }
-}
 
-impl Engine {
     /// Ends, and closes the connections that are left.
     pub fn stop(&self) {
         self.shards.iter().for_each(|shard| shard.stop());
@@ -151,11 +170,5 @@ impl std::fmt::Debug for Connection {
             .field("socket", socket)
             .field("framing", framing)
             .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbox").finish_non_exhaustive()
     }
 }

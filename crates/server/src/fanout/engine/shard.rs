@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::Shutdown,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::Waker,
     time::{Duration, Instant},
@@ -16,9 +17,10 @@ use tokio::{runtime::Handle, sync::watch};
 
 use super::{
     Connection, EngineConfig,
-    groups::{Group, Groups},
+    desk::{Desk, Next},
+    groups::Groups,
     inbox::{Inbox, Message},
-    line::{Desk, Line, LineKey, Next, Question, State},
+    line::{Line, LineKey, State},
     outgoing::Outgoing,
     wheel::{Clock, Tick, Wheel},
 };
@@ -26,57 +28,53 @@ use crate::{
     cursor::Epoch,
     fanout::{
         Drain, Fanout, Shared, Subscriber,
-        answer::Answer,
         interest::{Bell, Closing},
-        ring::Entry,
     },
-    record::Timestamp,
     subscription::{Delivered, SubscriptionConfig, TailPlace},
 };
 
 /// A thread's lines.
 pub(super) struct Shard {
-    poll: Poll,
-    inbox: Arc<Inbox>,
-    bell: Arc<Bell>,
-    shared: Arc<Shared>,
-    runtime: Handle,
-    slow_write: Duration,
-    open: watch::Sender<usize>,
+    pub(super) poll: Poll,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) bell: Arc<Bell>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) runtime: Handle,
+    pub(super) slow_write: Duration,
+    pub(super) open: watch::Sender<usize>,
 
-    lines: Slab<Line>,
-    serial: u32,
-    groups: Groups,
+    pub(super) lines: Slab<Line>,
+    pub(super) serial: u32,
+    pub(super) groups: Groups,
     // Each once: nearly all lines have the same.
-    configs: Vec<Arc<SubscriptionConfig>>,
+    pub(super) configs: Vec<Arc<SubscriptionConfig>>,
+    // Lines that go on in the next turn.
+    pub(super) again: Vec<LineKey>,
     // Lines that look again when the shard has seen more.
-    look: Vec<LineKey>,
-    wheel: Wheel<LineKey>,
-    clock: Clock,
-    now: Instant,
-    tick: Tick,
+    pub(super) look: Vec<LineKey>,
+    pub(super) wheel: Wheel<LineKey>,
+    pub(super) clock: Clock,
+    pub(super) now: Instant,
+    pub(super) tick: Tick,
 
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     // All lines that are in step have got all there is for them up to here.
-    seen: TailPlace,
-    drain: Option<Drain>,
-    closings: HashMap<u32, Closing>,
+    pub(super) seen: TailPlace,
+    pub(super) drain: Option<Drain>,
+    pub(super) closings: HashMap<u32, Closing>,
 
-    out: Outgoing,
-    tally: Delivered,
-    scratch: Box<[u8]>,
+    pub(super) out: Outgoing,
+    pub(super) tally: Delivered,
+    pub(super) scratch: Box<[u8]>,
 }
 
 const WAKE: Token = Token(usize::MAX);
 
 impl Shard {
-    // One look at the shared tail: as much as one write is to take along.
-    const BATCH_ENTRIES: usize = 1_024;
-    const BATCH_BYTES: usize = 64 << 10;
     const EVENTS: usize = 1_024;
     // Unsent bytes in the kernel: enough to keep a fast peer busy, little for a stalled one.
     const NOT_SENT_BYTES_MAX: u32 = 64 << 10;
-    // Configurations beyond that are not looked for among the others.
+    // Whoever has more of them shares none for a while.
     const CONFIGS_MAX: usize = 64;
 
     pub(super) fn new(
@@ -108,6 +106,7 @@ impl Shard {
             serial: 0,
             groups: Groups::default(),
             configs: Vec::new(),
+            again: Vec::new(),
             look: Vec::new(),
             wheel: Wheel::new(),
             clock,
@@ -129,7 +128,13 @@ impl Shard {
 
     /// Serves the lines until it is told to stop, and closes those that are left.
     pub(super) fn run(mut self) {
-        self.serve();
+        // What a filter's closure does is not the shard's: the others' connections are closed in
+        // good order, and the other shards go on.
+        let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        if ended.is_err() {
+            tracing::error!("a shard panicked; its connections are closed");
+        }
+        self.shared.interest.lock().remove_shard(&self.bell);
         let Self { inbox, lines, open, .. } = self;
         let late = inbox.close();
         let newcomers = late.iter().filter(|late| matches!(late, Message::Adopt(_))).count();
@@ -145,7 +150,7 @@ impl Shard {
         loop {
             // In this order: what rings from now on wakes the poll.
             self.bell.listen(&waker);
-            let wait = match more || self.bell.is_rung() {
+            let wait = match more || !self.again.is_empty() || self.bell.is_rung() {
                 true => Some(Duration::ZERO),
                 false => self.until_due(),
             };
@@ -157,9 +162,6 @@ impl Shard {
             }
             self.now = Instant::now();
             self.tick = self.clock.tick(self.now);
-            if self.inbox.is_stopped() {
-                return;
-            }
             // First of all: an event tells of the line that has the place, and not of one that
             // is given it by a message.
             for event in events.iter().filter(|event| event.token() != WAKE) {
@@ -167,6 +169,13 @@ impl Shard {
             }
             for message in self.inbox.take() {
                 self.handle(message);
+            }
+            // After the messages: taking them is what lets the inbox wake the shard again.
+            if self.inbox.is_stopped() {
+                return;
+            }
+            for key in std::mem::take(&mut self.again) {
+                self.go_on(key);
             }
             self.look_after_due();
             if self.bell.take().is_some() || more {
@@ -207,7 +216,14 @@ impl Shard {
 
     fn adopt(&mut self, subscriber: Subscriber, connection: Connection) {
         let Connection { socket, head, framing, held } = connection;
+        let is_polled = subscriber.is_polled();
         let Subscriber { mut member, machine, .. } = subscriber;
+        if is_polled {
+            tracing::error!("a subscriber that was polled cannot be given to the engine");
+            drop(member);
+            self.open.send_modify(|lines| *lines -= 1);
+            return;
+        }
         prepare(&socket, self.slow_write);
         let config = self.shared_config(machine.config());
         member.join(&self.bell);
@@ -246,7 +262,7 @@ impl Shard {
         config
     }
 
-    fn line(&mut self, key: LineKey) -> Option<&mut Line> {
+    pub(super) fn line(&mut self, key: LineKey) -> Option<&mut Line> {
         self.lines.get_mut(key.id as usize).filter(|line| line.serial == key.serial)
     }
 
@@ -267,7 +283,7 @@ impl Shard {
         }
     }
 
-    fn go_on(&mut self, key: LineKey) {
+    pub(super) fn go_on(&mut self, key: LineKey) {
         self.with(key, |line, desk| line.go_on(key, desk));
     }
 
@@ -277,24 +293,6 @@ impl Shard {
         if line.serial != key.serial {
             return;
         }
-        let (runtime, shared, inbox) = (&self.runtime, &self.shared, &self.inbox);
-        let filter = Arc::clone(&line.member.session.filter);
-        let mut ask = |key: LineKey, question: Question| {
-            let (shared, inbox, filter) = (Arc::clone(shared), Arc::clone(inbox), filter.clone());
-            runtime.spawn(async move {
-                let _ = inbox.put(match question {
-                    Question::Resolve(id) => {
-                        Message::Answer(key, Answer::resolve(&shared, &id).await)
-                    }
-                    Question::Read(since, limits) => {
-                        Message::Answer(key, Answer::read(&shared, &filter, since, limits).await)
-                    }
-                    Question::Record(offset) => {
-                        Message::Found(key, shared.log.record(offset).await)
-                    }
-                });
-            });
-        };
         let mut desk = Desk {
             ring: &self.shared.ring,
             epoch: self.epoch,
@@ -304,7 +302,8 @@ impl Shard {
             clock: self.clock,
             out: &mut self.out,
             tally: &mut self.tally,
-            ask: &mut ask,
+            runtime: &self.runtime,
+            inbox: &self.inbox,
         };
         let next = act(line, &mut desk);
         match next {
@@ -318,6 +317,7 @@ impl Shard {
                 }
                 self.schedule(key, until);
             }
+            Next::Again => self.again.push(key),
             Next::Wait(until) => self.schedule(key, until),
             Next::Blocked => self.schedule(key, self.now + self.slow_write),
             Next::Answer => {}
@@ -325,217 +325,15 @@ impl Shard {
         }
     }
 
-    // It is looked after at that moment, or before.
-    fn schedule(&mut self, key: LineKey, at: Instant) {
-        let tick = self.clock.not_before(at);
-        let Some(line) = self.line(key) else { return };
-        if tick < line.due {
-            line.due = tick;
-            self.wheel.insert(tick, key);
-        }
-    }
-
-    fn look_after_due(&mut self) {
-        while let Some((tick, keys)) = self.wheel.pop(self.tick) {
-            for key in keys {
-                // Else it was looked after since.
-                if let Some(line) = self.line(key).filter(|line| line.due == tick) {
-                    line.due = Tick::NEVER;
-                    self.look_after(key);
-                }
-            }
-        }
-    }
-
-    fn look_after(&mut self, key: LineKey) {
-        let (now, seen, clock, slow_write) = (self.now, self.seen, self.clock, self.slow_write);
-        let closing = self.closings.get(&key.id).copied();
-        let is_closing = closing.is_some_and(|closing| closing.at <= now);
-        if is_closing {
-            self.closings.remove(&key.id);
-        }
-        let Some(line) = self.line(key) else { return };
-        if is_closing {
-            // One that takes nothing hears of it as soon as it takes something.
-            line.fall_back(seen).closing = closing;
-        } else if let Some(closing) = closing {
-            self.schedule(key, closing.at);
-        }
-        let Some(line) = self.line(key) else { return };
-        if let State::Behind(behind) = &line.state
-            && let Some(since) = behind.blocked
-        {
-            let until = clock.moment(since) + slow_write;
-            if until > now {
-                return self.schedule(key, until);
-            }
-            // Closing in peace would leave what is unsent with the kernel, for a peer that is not
-            // there.
-            let _ = SockRef::from(&line.socket).set_linger(Some(Duration::ZERO));
-            return self.remove(key);
-        }
-        if let State::InStep = line.state {
-            let heartbeat_at = line.heartbeat_at(clock);
-            if heartbeat_at > now {
-                return self.schedule(key, heartbeat_at);
-            }
-            line.fall_back(seen);
-        }
-        self.go_on(key);
-    }
-
-    fn start_drain(&mut self) {
-        let drain = *self.shared.closing.lock();
-        if self.drain.is_some() || drain.is_none() {
-            return;
-        }
-        self.drain = drain;
-        let keys: Vec<_> = self.keys().collect();
-        for (key, drain) in keys.into_iter().zip(std::iter::repeat(drain).flatten()) {
-            self.close(key, drain.closing());
-        }
-    }
-
-    fn close(&mut self, key: LineKey, closing: Closing) {
-        self.closings.insert(key.id, closing);
-        self.schedule(key, closing.at);
-    }
-
-    fn keys(&self) -> impl Iterator<Item = LineKey> {
-        self.lines.iter().map(|(id, line)| LineKey { id: id as u32, serial: line.serial })
-    }
-
-    /// Brings the lines in step up to the tail's end, or a part of the way; says whether there is
-    /// more.
-    fn sweep(&mut self) -> bool {
-        let (before, shared) = (self.seen, Arc::clone(&self.shared));
-        let (batch, end) = {
-            let ring = shared.ring.read();
-            (ring.since(before, Self::BATCH_ENTRIES, Self::BATCH_BYTES), ring.end())
-        };
-        match batch {
-            Some((entries, through)) => {
-                self.seen = through;
-                self.deliver(&entries, before);
-            }
-            // The tail went on too far: each line reads the log for itself.
-            None => {
-                self.seen = end;
-                for key in self.keys().collect::<Vec<_>>() {
-                    if let Some(line) = self.line(key).filter(|line| line.is_in_step()) {
-                        line.fall_back(before);
-                        self.go_on(key);
-                    }
-                }
-            }
-        }
-        self.bell.sweep(self.seen.after);
-        for key in std::mem::take(&mut self.look) {
-            if let Some(line) = self.line(key) {
-                line.looks();
-                self.go_on(key);
-            }
-        }
-        self.seen != end
-    }
-
-    // Sends each group what is for it.
-    fn deliver(&mut self, entries: &[Arc<Entry>], before: TailPlace) {
-        let (mut dirty, mut found) = (Vec::new(), Vec::new());
-        for (at, entry) in entries.iter().enumerate() {
-            let at = at as u32;
-            for topic in &entry.record.new.topics {
-                self.groups.following(topic, &mut found);
-                for &id in &found {
-                    let Some(group) = self.groups.get_mut(id) else { continue };
-                    if group.pending.last() == Some(&at) || !group.filter.sees(&entry.record) {
-                        continue;
-                    }
-                    if group.pending.is_empty() {
-                        dirty.push(id);
-                    }
-                    group.pending.push(at);
-                }
-            }
-        }
-        for id in dirty {
-            self.deliver_to(id, entries, before);
-        }
-    }
-
-    fn deliver_to(&mut self, id: u32, entries: &[Arc<Entry>], before: TailPlace) {
-        let Some(group) = self.groups.get_mut(id) else { return };
-        let mut out = std::mem::take(&mut self.out);
-        let (last, marks) = put_together(group, entries, before, self.epoch, &mut out);
-        group.pending.clear();
-        let lines = std::mem::take(&mut group.lines);
-        let bytes = &out.bytes[..];
-        let mut others = Vec::new();
-        for &id in &lines {
-            let Some(line) = self.lines.get_mut(id as usize) else { continue };
-            if bytes.is_empty() || !line.is_in_step() {
-                continue;
-            }
-            let written = line.write(bytes);
-            if !written.as_ref().is_ok_and(|&written| written == bytes.len()) {
-                others.push((LineKey { id, serial: line.serial }, written.ok()));
-                line.fall_back(before);
-            }
-        }
-        // In a round of its own: a send leaves little in the caches, and what is noted here of one
-        // line after the other is fetched together.
-        let delivered = Delivered { events: out.events(), bytes: bytes.len() as u64, gap: None };
-        let (mut taken, now) = (0, Timestamp::now());
-        for &id in &lines {
-            let Some(line) = self.lines.get_mut(id as usize) else { continue };
-            if !bytes.is_empty() && line.is_in_step() {
-                line.sent_at = self.tick;
-                line.told = last.unwrap_or(line.told);
-                line.member.session.hand_over(self.seen.after, delivered, now);
-                taken += 1;
-            }
-        }
-        self.tally.events += taken * delivered.events;
-        self.tally.bytes += taken * delivered.bytes;
-        for &(key, written) in &others {
-            if let (Some(line), Some(written)) = (self.lines.get_mut(key.id as usize), written) {
-                line.fall_behind(before, &out, written, &mut self.tally, self.tick);
-                if marks {
-                    // The mark may lie before the event that is half sent.
-                    line.ask_ended(self.seen);
-                }
-            }
-        }
-        let ending: Vec<_> = match marks {
-            true => lines.clone(),
-            false => Vec::new(),
-        };
-        if let Some(group) = self.groups.get_mut(id) {
-            group.lines = lines;
-        }
-        self.out = out;
-        for (key, written) in others {
-            match written {
-                Some(_) => self.schedule(key, self.now + self.slow_write),
-                None => self.remove(key),
-            }
-        }
-        for id in ending {
-            let Some(line) = self.lines.get_mut(id as usize).filter(|line| line.is_in_step())
-            else {
-                continue;
-            };
-            line.ask_ended(self.seen);
-            let key = LineKey { id, serial: line.serial };
-            self.go_on(key);
-        }
-    }
-
-    fn remove(&mut self, key: LineKey) {
+    pub(super) fn remove(&mut self, key: LineKey) {
         if self.line(key).is_none() {
             return;
         }
         let mut line = self.lines.remove(key.id as usize);
+        if line.is_within_event() {
+            // So that also who knows the end only by the connection's sees that it is none.
+            let _ = SockRef::from(&line.socket).set_linger(Some(Duration::ZERO));
+        }
         if let Some(moved) = self.groups.leave(line.seat)
             && let Some(moved) = self.lines.get_mut(moved as usize)
         {
@@ -549,40 +347,15 @@ impl Shard {
     }
 }
 
-// The frames of what is pending for a group; the last record among them, and whether a topic
-// ended or was opened.
-fn put_together(
-    group: &Group,
-    entries: &[Arc<Entry>],
-    before: TailPlace,
-    epoch: Epoch,
-    out: &mut Outgoing,
-) -> (Option<crate::cursor::Offset>, bool) {
-    let (mut last, mut marks) = (None, false);
-    out.clear();
-    out.start_events(before);
-    for entry in group.pending.iter().filter_map(|&at| entries.get(at as usize)) {
-        let kind = entry.record.new.kind;
-        if !kind.is_event() {
-            marks = true;
-            continue;
-        }
-        let (place, kept) = (entry.after(), kind.is_kept());
-        out.push_event(group.framing, entry.frame(group.format, epoch), place, kept);
-        if kept {
-            last = Some(place.after);
-        }
-    }
-    (last, marks)
-}
-
 // None of these is needed for correctness: an old kernel without them serves as well.
 fn prepare(socket: &std::net::TcpStream, slow_write: Duration) {
     let _ = socket.set_nonblocking(true);
     let socket = SockRef::from(socket);
     // An event goes out when it is written; what can go together is written together.
     let _ = socket.set_tcp_nodelay(true);
+    #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(Shard::NOT_SENT_BYTES_MAX);
     // A peer that vanished without a word is noticed by the heartbeats it does not confirm.
+    #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_user_timeout(Some(slow_write));
 }
