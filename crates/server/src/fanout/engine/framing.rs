@@ -12,25 +12,41 @@ pub enum Framing {
 }
 
 impl Framing {
+    /// Appends what stands before so many bytes, which are not none, that are framed on their own.
+    pub fn before(self, out: &mut Vec<u8>, bytes: usize) {
+        match self {
+            // Writing to a vector does not fail.
+            Self::Chunked => drop(write!(out, "{bytes:x}\r\n")),
+            Self::UntilClose => {}
+        }
+    }
+
+    /// What stands after them.
+    pub fn after(self) -> &'static [u8] {
+        match self {
+            Self::Chunked => b"\r\n",
+            Self::UntilClose => b"",
+        }
+    }
+
+    /// The end of the body.
+    pub fn last(self) -> &'static [u8] {
+        match self {
+            Self::Chunked => b"0\r\n\r\n",
+            Self::UntilClose => b"",
+        }
+    }
+
     /// Appends `bytes`, which are not empty, framed on their own.
     pub(super) fn frame(self, out: &mut Vec<u8>, bytes: &[u8]) {
-        match self {
-            Self::Chunked => {
-                // Writing to a vector does not fail.
-                let _ = write!(out, "{:x}\r\n", bytes.len());
-                out.extend_from_slice(bytes);
-                out.extend_from_slice(b"\r\n");
-            }
-            Self::UntilClose => out.extend_from_slice(bytes),
-        }
+        self.before(out, bytes.len());
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(self.after());
     }
 
     /// Appends the end of the body.
     pub(super) fn end(self, out: &mut Vec<u8>) {
-        match self {
-            Self::Chunked => out.extend_from_slice(b"0\r\n\r\n"),
-            Self::UntilClose => {}
-        }
+        out.extend_from_slice(self.last());
     }
 }
 
