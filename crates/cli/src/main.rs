@@ -3,6 +3,7 @@
 //! Each command is a module with its arguments and a `run`; this file only wires them.
 
 mod attempt;
+mod bench;
 mod command_error;
 mod header;
 mod interrupt;
@@ -36,6 +37,7 @@ enum Command {
     Publish(publish::Args),
     Listen(listen::Args),
     Relay(relay::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Publish(args) => complete(publish::run(args)),
         Command::Listen(args) => complete(listen::run(args)),
         Command::Relay(args) => complete(relay::run(args)),
+        Command::Bench(args) => complete(bench::run(args)),
     }
 }
 

@@ -219,6 +219,8 @@ pub struct Subscription {
     heartbeat_at: Instant,
     /// A look-up or read was asked for and not answered.
     asked: bool,
+    /// What was asked is of a place that it went back from.
+    answer_is_stale: bool,
     /// After a failed read: when to try again.
     read_at: Option<Instant>,
     close: Option<Close>,
@@ -287,6 +289,7 @@ impl Subscription {
             woken: true,
             heartbeat_at: now + config.heartbeat,
             asked: false,
+            answer_is_stale: false,
             read_at: None,
             close: None,
             ask_ended: true,
@@ -555,7 +558,8 @@ impl Subscription {
     fn answered(&mut self) -> bool {
         self.asked = false;
         self.read_at = None;
-        self.state != State::Closed
+        let is_stale = std::mem::take(&mut self.answer_is_stale);
+        !is_stale && self.state != State::Closed
     }
 
     // The tail says whether it reaches back to here, if its frames may be sent.

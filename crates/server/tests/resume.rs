@@ -2,6 +2,7 @@
 //! with its last event id gets every event once and in order, or is told of the gap.
 
 #[expect(unreachable_pub, reason = "a module shared by tests")]
+#[macro_use]
 mod follower;
 
 use std::{
@@ -25,10 +26,23 @@ use tidings_server::{
     topic::Topic,
 };
 
-use follower::{Follower, Seen};
+use follower::{Follower, Path, Seen, Server};
 
 const PUBLISHERS: usize = 6;
 const TOPICS: usize = 5;
+
+over_both! {
+    (flavor = "multi_thread", worker_threads = 4) =>
+        nothing_is_lost_or_repeated_at_thousands_of_random_cuts,
+        what_retention_takes_is_told_and_nothing_else_is_missing;
+    (start_paused = true) =>
+        a_gap_is_told_once_and_first_wherever_the_stream_is_cut,
+        after_a_gap_a_stream_may_go_on_from_now,
+        a_quiet_topic_raises_no_false_alarm,
+        who_heard_nothing_and_was_cut_off_still_gets_what_came_in_between,
+        a_publishers_id_is_a_place_to_resume_from,
+        without_cursors_only_the_events_and_the_reconnection_time_go_out;
+}
 
 fn topic(number: usize) -> Topic {
     Topic::new(format!("rooms/{number}")).unwrap()
@@ -95,8 +109,7 @@ fn check_order(follower: &Follower, may_miss: bool) -> usize {
     follower.data().len()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_is_lost_or_repeated_at_thousands_of_random_cuts() {
+async fn nothing_is_lost_or_repeated_at_thousands_of_random_cuts(path: Path) {
     const EVENTS: usize = 4_000;
     let seed = seed();
     // A feed and a tail of a few dozen events: the fan-out falls behind the log, and subscribers
@@ -105,21 +118,22 @@ async fn nothing_is_lost_or_repeated_at_thousands_of_random_cuts() {
     let log = Arc::new(log);
     let config = FanoutConfig { tail_bytes_max: 16 << 10, ..FanoutConfig::default() };
     let fanout = Fanout::start(log.clone(), config);
+    let server = Arc::new(path.serve(&fanout));
     let cuts = Arc::new(AtomicUsize::new(0));
 
     let mut followers = tokio::task::JoinSet::new();
     for number in 0..8u64 {
-        let (fanout, cuts) = (fanout.clone(), Arc::clone(&cuts));
+        let (server, cuts) = (Arc::clone(&server), Arc::clone(&cuts));
         let mut random = StdRng::seed_from_u64(seed ^ (number + 1));
         let mut follower = Follower::new(everything_by_some_filter(&mut random), Start::Earliest);
         // Connected before the first event, so that it misses none.
-        follower.read(&fanout, usize::MAX).await;
+        follower.open(&server).await;
         followers.spawn(async move {
             while follower.events() < PUBLISHERS * EVENTS {
                 let cut_after = random.random_range(1..20_000);
                 let mut taken = 0;
                 while taken < cut_after && follower.events() < PUBLISHERS * EVENTS {
-                    taken += follower.read(&fanout, cut_after - taken).await;
+                    taken += follower.read(&server, cut_after - taken).await;
                 }
                 follower.cut();
                 cuts.fetch_add(1, Ordering::Relaxed);
@@ -135,17 +149,17 @@ async fn nothing_is_lost_or_repeated_at_thousands_of_random_cuts() {
     publishers.join_all().await;
     followers.join_all().await;
     assert!(cuts.load(Ordering::Relaxed) > 2_000, "only {cuts:?} cuts");
-    assert_eq!(fanout.stats().subscribers, 0);
+    server.is_deserted().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_retention_takes_is_told_and_nothing_else_is_missing() {
+async fn what_retention_takes_is_told_and_nothing_else_is_missing(path: Path) {
     const EVENTS: usize = 4_000;
     let seed = seed();
     let retention = Retention { records_max: 300, ..Retention::default() };
     let log = Arc::new(MemoryLog::new(retention, seed));
     let config = FanoutConfig { tail_bytes_max: 8 << 10, ..FanoutConfig::default() };
     let fanout = Fanout::start(log.clone(), config);
+    let server = Arc::new(path.serve(&fanout));
     let mut publishers = tokio::task::JoinSet::new();
     for number in 0..PUBLISHERS {
         publishers.spawn(publish(log.clone(), number, EVENTS, seed ^ ((number as u64) << 32)));
@@ -164,7 +178,7 @@ async fn what_retention_takes_is_told_and_nothing_else_is_missing() {
         let cut_after = random.random_range(1..5_000);
         let mut taken = 0;
         while taken < cut_after && !ended(&follower) {
-            taken += follower.read(&fanout, cut_after - taken).await;
+            taken += follower.read(&server, cut_after - taken).await;
         }
         if !ended(&follower) {
             follower.cut();
@@ -212,7 +226,7 @@ fn lost(follower: &Follower) -> u64 {
 /// `cut_bytes` bytes and, if it was cut, resuming.
 async fn read_with_one_cut(
     follower: &mut Follower,
-    fanout: &Fanout,
+    server: &Server,
     count: usize,
     cut_bytes: usize,
 ) -> bool {
@@ -220,9 +234,9 @@ async fn read_with_one_cut(
     let mut cut = false;
     while follower.events() < count {
         if cut {
-            follower.read(fanout, usize::MAX).await;
+            follower.read(server, usize::MAX).await;
         } else {
-            taken += follower.read(fanout, cut_bytes - taken).await;
+            taken += follower.read(server, cut_bytes - taken).await;
             if taken >= cut_bytes {
                 follower.cut();
                 cut = true;
@@ -232,8 +246,7 @@ async fn read_with_one_cut(
     cut
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_gap_is_told_once_and_first_wherever_the_stream_is_cut() {
+async fn a_gap_is_told_once_and_first_wherever_the_stream_is_cut(path: Path) {
     let retention = Retention { records_max: 5, ..Retention::default() };
     let log = Arc::new(MemoryLog::new(retention, 1));
     let place = |offset| Cursor::new(log.bounds().epoch, Offset(offset)).to_string();
@@ -242,6 +255,7 @@ async fn a_gap_is_told_once_and_first_wherever_the_stream_is_cut() {
     }
     // The shared tail begins here, so that all of this is read from the log.
     let fanout = Fanout::start(log.clone(), FanoutConfig::default());
+    let server = path.serve(&fanout);
     let other_epoch = Cursor::new(Epoch::from_bits(77), Offset(18)).to_string();
     for (id, reason) in [
         (place(3), "trimmed"),
@@ -254,7 +268,7 @@ async fn a_gap_is_told_once_and_first_wherever_the_stream_is_cut() {
         for cut_bytes in 1.. {
             let mut follower = Follower::new(Filter::everything(), Start::Latest);
             follower.set_last_event_id(&id);
-            let cut = read_with_one_cut(&mut follower, &fanout, 5, cut_bytes).await;
+            let cut = read_with_one_cut(&mut follower, &server, 5, cut_bytes).await;
             assert_eq!(follower.data(), ["16", "17", "18", "19", "20"], "{id} {cut_bytes}");
             let gaps = follower.gaps();
             assert_eq!(gaps.len(), 1, "{id} cut after {cut_bytes} bytes");
@@ -270,30 +284,29 @@ async fn a_gap_is_told_once_and_first_wherever_the_stream_is_cut() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn after_a_gap_a_stream_may_go_on_from_now() {
+async fn after_a_gap_a_stream_may_go_on_from_now(path: Path) {
     let retention = Retention { records_max: 5, ..Retention::default() };
     let log = Arc::new(MemoryLog::new(retention, 1));
     for number in 1..=20 {
         log.append(NewRecord::new(topic(0), format!("{number}")).into()).await.unwrap();
     }
     let fanout = Fanout::start(log.clone(), FanoutConfig::default());
+    let server = path.serve(&fanout);
     let mut follower = Follower::new(Filter::everything(), Start::Latest);
     follower.config.on_gap = OnGap::Latest;
     follower.set_last_event_id("lost");
-    follower.read(&fanout, usize::MAX).await;
+    follower.open(&server).await;
     assert_eq!(follower.gaps().len(), 1);
     assert_eq!(follower.last_event_id(), log.bounds().latest().to_string());
     log.append(NewRecord::new(topic(0), "21").into()).await.unwrap();
     follower.cut();
     while follower.events() == 0 {
-        follower.read(&fanout, usize::MAX).await;
+        follower.read(&server, usize::MAX).await;
     }
     assert_eq!((follower.data(), follower.gaps().len()), (vec!["21"], 1));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_quiet_topic_raises_no_false_alarm() {
+async fn a_quiet_topic_raises_no_false_alarm(path: Path) {
     let retention = Retention { records_max: 5, ..Retention::default() };
     let log = Arc::new(MemoryLog::new(retention, 1));
     let quiet = Filter::new([Matcher::Exact(Topic::new("quiet").unwrap())]);
@@ -309,42 +322,43 @@ async fn a_quiet_topic_raises_no_false_alarm() {
     // A tail of one byte: nothing is ever found there.
     let config = FanoutConfig { tail_bytes_max: 1, ..FanoutConfig::default() };
     let fanout = Fanout::start(log.clone(), config);
+    let server = Arc::new(path.serve(&fanout));
     for filter in [quiet, silent] {
         let mut follower = Follower::new(filter, Start::Latest);
+        follower.config.heartbeat = Duration::from_millis(50);
         follower.set_last_event_id(&early);
-        follower.read(&fanout, usize::MAX).await;
+        follower.open(&server).await;
         assert_eq!(follower.seen, [Seen::Cursor { id: early.clone() }]);
         // The heartbeat takes the cursor along, though nothing was for this subscriber.
         publish_noise().await;
-        follower.read(&fanout, usize::MAX).await;
-        let latest = log.bounds().latest().to_string();
-        assert_eq!(follower.seen.last(), Some(&Seen::Cursor { id: latest.clone() }));
+        let latest = Seen::Cursor { id: log.bounds().latest().to_string() };
+        follower.read_until(&server, |follower| follower.seen.last() == Some(&latest)).await;
         // Nothing moved: the next heartbeat is a comment alone.
         let seen = follower.seen.len();
-        assert_eq!(follower.read(&fanout, usize::MAX).await, ":\n\n".len());
+        assert_eq!(follower.read(&server, usize::MAX).await, ":\n\n".len());
         assert_eq!(follower.seen.len(), seen);
-        assert_eq!(follower.last_event_id(), latest);
+        assert_eq!(follower.last_event_id(), latest.id());
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_heard_nothing_and_was_cut_off_still_gets_what_came_in_between() {
+async fn who_heard_nothing_and_was_cut_off_still_gets_what_came_in_between(path: Path) {
     let log = Arc::new(MemoryLog::new(Retention::default(), 1));
     let fanout = Fanout::start(log.clone(), FanoutConfig::default());
+    let server = path.serve(&fanout);
     let mut follower = Follower::new(Filter::everything(), Start::Latest);
-    follower.read(&fanout, usize::MAX).await;
+    follower.open(&server).await;
     follower.cut();
     log.append(NewRecord::new(topic(0), "while away").into()).await.unwrap();
     while follower.events() == 0 {
-        follower.read(&fanout, usize::MAX).await;
+        follower.read(&server, usize::MAX).await;
     }
     assert_eq!(follower.data(), ["while away"]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_publishers_id_is_a_place_to_resume_from() {
+async fn a_publishers_id_is_a_place_to_resume_from(path: Path) {
     let log = Arc::new(MemoryLog::new(Retention::default(), 1));
     let fanout = Fanout::start(log.clone(), FanoutConfig::default());
+    let server = path.serve(&fanout);
     for number in 1..=5 {
         let mut record = NewRecord::new(topic(0), format!("{number}"));
         // The third and the fourth have the same id: it means the earlier of the two.
@@ -354,21 +368,22 @@ async fn a_publishers_id_is_a_place_to_resume_from() {
     let mut follower = Follower::new(Filter::everything(), Start::Latest);
     follower.set_last_event_id("id 3");
     while follower.events() < 2 {
-        follower.read(&fanout, usize::MAX).await;
+        follower.read(&server, usize::MAX).await;
     }
     assert_eq!((follower.data(), follower.gaps().len()), (vec!["4", "5"], 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn without_cursors_only_the_events_and_the_reconnection_time_go_out() {
+async fn without_cursors_only_the_events_and_the_reconnection_time_go_out(path: Path) {
     let log = Arc::new(MemoryLog::new(Retention::default(), 1));
     let fanout = Fanout::start(log.clone(), FanoutConfig::default());
+    let server = path.serve(&fanout);
     let mut follower = Follower::new(Filter::everything(), Start::Latest);
     follower.config.cursors = false;
-    assert_eq!(follower.read(&fanout, usize::MAX).await, "retry: 3000\n\n".len());
+    follower.config.heartbeat = Duration::from_millis(200);
+    assert_eq!(follower.read(&server, usize::MAX).await, "retry: 3000\n\n".len());
     log.append(NewRecord::new(Topic::new("t").unwrap(), "x").into()).await.unwrap();
-    follower.read(&fanout, usize::MAX).await;
-    assert_eq!(follower.read(&fanout, usize::MAX).await, ":\n\n".len());
+    follower.read_until(&server, |follower| follower.events() > 0).await;
+    assert_eq!(follower.read(&server, usize::MAX).await, ":\n\n".len());
     assert_eq!(follower.seen.len(), 1);
 }
 

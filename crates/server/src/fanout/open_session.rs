@@ -124,6 +124,12 @@ impl OpenSession {
 
     /// The connection has taken this `at` that time, and with it all that matches up to `reached`.
     pub(super) fn hand_over(&self, reached: Offset, delivered: Delivered, at: Timestamp) {
+        self.take(delivered, at);
+        self.cursor.store(reached.0, Release);
+    }
+
+    /// The connection has taken this `at` that time, and has got no further by it.
+    pub(super) fn take(&self, delivered: Delivered, at: Timestamp) {
         if let Some(gap) = delivered.gap {
             self.past.lock().get_or_insert_default().gaps.add(gap);
         }
@@ -133,7 +139,6 @@ impl OpenSession {
             self.bytes.store(self.bytes.load(Relaxed) + delivered.bytes, Relaxed);
             self.taken_ms.store(at.unix_ms, Relaxed);
         }
-        self.cursor.store(reached.0, Release);
     }
 
     /// It looks for what is new. Must be called before the bell is asked: see [`Self::cursor`].

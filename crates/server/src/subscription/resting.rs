@@ -78,6 +78,7 @@ impl Subscription {
             woken: true,
             heartbeat_at,
             asked: false,
+            answer_is_stale: false,
             read_at: None,
             close: None,
             ask_ended,
@@ -100,8 +101,56 @@ impl Subscription {
         self.heard = place.heard;
         self.told = self.told.min(place.after);
         self.ask_ended = true;
+        // The page that comes begins after what was not sent.
+        self.answer_is_stale = self.asked;
         if !matches!(self.state, State::Resolving(_)) {
             self.go_on();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        log::{Bounds, Page, Since},
+        subscription::{Demand, Piece, Start, TailRead},
+    };
+
+    #[test]
+    fn an_answer_to_what_was_asked_before_it_went_back_skips_nothing() {
+        let place = |after| TailPlace { after: Offset(after), heard: 0 };
+        let bounds = Bounds { epoch: Epoch::from_bits(1), first: Offset(1), last: Offset(9) };
+        let (config, now) = (SubscriptionConfig::default(), Instant::now());
+        let mut machine = Subscription::new(config, None, Start::Latest, bounds, 0, now);
+        let demand = |machine: &mut Subscription| {
+            loop {
+                match machine.poll(now) {
+                    Demand::Send(_) => {}
+                    Demand::Ended => machine.handle_ended(None),
+                    demand => return demand,
+                }
+            }
+        };
+        assert_eq!(demand(&mut machine), Demand::Tail(place(9)));
+        let piece = Piece { from: place(9), ..Piece::from(b"data: 12\n\n".to_vec()) };
+        machine.handle_tail(TailRead::Frames {
+            piece,
+            last: Some(Offset(12)),
+            through: place(20),
+            marks: false,
+            more: true,
+        });
+        assert_eq!(demand(&mut machine), Demand::Tail(place(20)));
+        machine.handle_tail(TailRead::Behind);
+        assert!(matches!(demand(&mut machine), Demand::Read(Since { after: Offset(20), .. }, _)));
+        machine.rewind(place(9));
+        machine.handle_read(Ok(Page::new(Vec::new(), Offset(50))), bounds, now);
+        assert_eq!(demand(&mut machine), Demand::Tail(place(9)));
+        // What is asked from there is wanted.
+        machine.handle_tail(TailRead::Behind);
+        assert!(matches!(demand(&mut machine), Demand::Read(Since { after: Offset(9), .. }, _)));
+        machine.handle_read(Ok(Page::new(Vec::new(), Offset(50))), bounds, now);
+        assert_eq!(demand(&mut machine), Demand::Tail(place(50)));
     }
 }

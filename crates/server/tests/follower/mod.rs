@@ -1,7 +1,11 @@
 //! A subscriber as a browser is one: it decodes what arrives, keeps the last event id, and comes
-//! back with it after it was cut off.
+//! back with it after it was cut off. It reads a body, or a connection that the engine writes to:
+//! the same tests run over both.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(dead_code, unused_macros, reason = "each test takes what it needs")]
+
+mod chunked;
+pub mod wire;
 
 use std::{pin::pin, time::Duration};
 
@@ -17,13 +21,119 @@ use tidings_server::{
     subscription::{Start, SubscriptionConfig},
 };
 
+use wire::{Next, Wire, Wires};
+
+/// Stamps tests onto both paths: each is a function of the [`Path`]. Over bodies they run with the
+/// arguments given for `tokio::test`, over the engine in real time.
+macro_rules! over_both {
+    (@body $arguments:tt => $($name:ident),+) => {
+        $(
+            #[tokio::test $arguments]
+            async fn $name() {
+                super::$name(super::follower::Path::Body).await;
+            }
+        )+
+    };
+    ($($arguments:tt => $($name:ident),+;)+) => {
+        mod over_a_body {
+            $(over_both!(@body $arguments => $($name),+);)+
+        }
+
+        mod over_the_engine {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(super::follower::Path::Engine).await;
+                }
+            )+)+
+        }
+    };
+}
+
+/// The last step of a stream's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    Body,
+    Engine,
+}
+
+/// Whoever serves the streams of a fan-out.
+pub enum Server {
+    Bodies(Fanout),
+    Wires(Box<Wires>),
+}
+
+impl Path {
+    pub fn serve(self, fanout: &Fanout) -> Server {
+        match self {
+            Self::Body => Server::Bodies(fanout.clone()),
+            Self::Engine => Wires::new(fanout).into(),
+        }
+    }
+}
+
+impl From<Wires> for Server {
+    fn from(wires: Wires) -> Self {
+        Self::Wires(Box::new(wires))
+    }
+}
+
+impl Server {
+    fn connect(&self, request: Subscribe) -> Connection {
+        match self {
+            Self::Bodies(fanout) => Connection::Body(Box::new(fanout.subscribe(request))),
+            Self::Wires(wires) => {
+                Connection::Wire(Box::new(wires.connect(wires.fanout.subscribe(request))))
+            }
+        }
+    }
+
+    /// Waits until nobody is connected any more: over a wire that takes the time it takes.
+    pub async fn is_deserted(&self) {
+        let fanout = match self {
+            Self::Bodies(fanout) => fanout,
+            Self::Wires(wires) => {
+                let gone = tokio::time::timeout(wire::DEADLINE, wires.engine.all_gone());
+                gone.await.expect("whoever left is noticed");
+                &wires.fanout
+            }
+        };
+        assert_eq!(fanout.stats().subscribers, 0);
+    }
+}
+
+enum Connection {
+    Body(Box<Subscriber>),
+    Wire(Box<Wire>),
+}
+
+impl Connection {
+    /// The next bytes; none at the end. Of a body, what does not fit in `bytes_max` is lost.
+    async fn next(&mut self, bytes_max: usize) -> Option<(Vec<u8>, bool)> {
+        match self {
+            Self::Body(subscriber) => {
+                let mut bytes = subscriber.next().await?.to_vec();
+                let whole = bytes.len() <= bytes_max;
+                bytes.truncate(bytes_max);
+                Some((bytes, whole))
+            }
+            Self::Wire(wire) => match wire.next(bytes_max).await {
+                Next::Bytes(bytes) => Some((bytes, true)),
+                Next::End | Next::Broken => None,
+            },
+        }
+    }
+}
+
 /// What a follower has seen, over all its connections.
 pub struct Follower {
     filter: Filter,
     pub config: SubscriptionConfig,
+    /// How long it waits for bytes before it gives up reading; without it, there must be some.
+    pub patience: Option<Duration>,
     start: Start,
     decoder: Decoder,
-    connection: Option<Subscriber>,
+    connection: Option<Connection>,
     pub seen: Vec<Seen>,
     events: usize,
 }
@@ -41,6 +151,7 @@ impl Follower {
         Self {
             filter,
             config: SubscriptionConfig::default(),
+            patience: None,
             start,
             decoder: Decoder::new(Limits::default()),
             connection: None,
@@ -50,22 +161,26 @@ impl Follower {
     }
 
     /// Connects, if it is not, and reads at most `bytes_max` bytes of what arrives next.
-    /// Returns how many bytes it took; the rest is lost with the connection if it was cut.
-    pub async fn read(&mut self, fanout: &Fanout, bytes_max: usize) -> usize {
+    /// Returns how many bytes it took; what a body gave beyond is lost with the connection.
+    pub async fn read(&mut self, server: &Server, bytes_max: usize) -> usize {
         let connection = self.connection.get_or_insert_with(|| {
             let start = match self.decoder.last_event_id() {
                 "" => self.start.clone(),
                 id => Start::from_last_event_id(id),
             };
-            fanout.subscribe(Subscribe { filter: self.filter.clone(), start, config: self.config })
+            server.connect(Subscribe { filter: self.filter.clone(), start, config: self.config })
         });
-        let next = tokio::time::timeout(Duration::from_secs(60), pin!(connection.next())).await;
-        let Some(bytes) = next.expect("the next bytes come within a minute") else {
+        let wait = self.patience.unwrap_or(Duration::from_secs(60));
+        let next = match tokio::time::timeout(wait, pin!(connection.next(bytes_max))).await {
+            Ok(next) => next,
+            Err(_) if self.patience.is_some() => return 0,
+            Err(_) => panic!("nothing comes within a minute after {:?}", self.seen.last()),
+        };
+        let Some((bytes, whole)) = next else {
             self.cut();
             return 0;
         };
-        let taken = bytes.len().min(bytes_max);
-        let mut chunk = &bytes[..taken];
+        let mut chunk = &bytes[..];
         while let Some(item) = self.decoder.poll_item(&mut chunk).expect("within the limits") {
             let Item::Event(event) = item else { continue };
             let (id, data) = (event.last_event_id().to_owned(), event.data().to_owned());
@@ -78,10 +193,23 @@ impl Follower {
                 }
             });
         }
-        if taken < bytes.len() {
+        if !whole {
             self.cut();
         }
-        taken
+        bytes.len()
+    }
+
+    /// Reads until it is so.
+    pub async fn read_until(&mut self, server: &Server, is_so: impl Fn(&Self) -> bool) {
+        while !is_so(self) {
+            self.read(server, usize::MAX).await;
+        }
+    }
+
+    /// Reads until the stream is open: it has said where it begins.
+    pub async fn open(&mut self, server: &Server) {
+        let seen = self.seen.len();
+        self.read_until(server, |follower| follower.seen.len() > seen).await;
     }
 
     /// Loses the connection.

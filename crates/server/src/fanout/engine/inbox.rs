@@ -29,7 +29,8 @@ pub(super) enum Message {
 
 /// What others have for a shard: at most a message a line, and those that are to be lines.
 pub(super) struct Inbox {
-    messages: Mutex<Vec<Message>>,
+    // None once the shard has ended.
+    messages: Mutex<Option<Vec<Message>>>,
     waker: mio::Waker,
     // The shard was told and has not looked since.
     woken: AtomicBool,
@@ -39,22 +40,29 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) fn new(waker: mio::Waker) -> Self {
         Self {
-            messages: Mutex::default(),
+            messages: Mutex::new(Some(Vec::new())),
             waker,
             woken: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn put(&self, message: Message) {
-        self.messages.lock().push(message);
+    /// Puts a message in; false if the shard has ended, and the message with it.
+    pub(super) fn put(&self, message: Message) -> bool {
+        let is_open = self.messages.lock().as_mut().map(|messages| messages.push(message));
         self.rouse();
+        is_open.is_some()
     }
 
-    /// All that was put in. Called before anything else is looked at.
+    /// All that was put in. Called before the bell is looked at, which wakes the shard by the inbox.
     pub(super) fn take(&self) -> Vec<Message> {
         self.woken.store(false, Ordering::SeqCst);
-        std::mem::take(&mut *self.messages.lock())
+        self.messages.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// All that was put in, when nobody will look any more.
+    pub(super) fn close(&self) -> Vec<Message> {
+        self.messages.lock().take().unwrap_or_default()
     }
 
     pub(super) fn stop(&self) {

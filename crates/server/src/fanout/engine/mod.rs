@@ -110,11 +110,13 @@ impl Engine {
     }
 
     /// Takes over a connection for the subscriber. The stream ends as one in an HTTP body does,
-    /// and the connection with it.
+    /// and the connection with it. An engine that has ended closes it at once.
     pub fn adopt(&self, subscriber: Subscriber, connection: Connection) {
         let next = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         self.lines.send_modify(|lines| *lines += 1);
-        self.shards[next].put(Message::Adopt(Box::new((subscriber, connection))));
+        if !self.shards[next].put(Message::Adopt(Box::new((subscriber, connection)))) {
+            self.lines.send_modify(|lines| *lines -= 1);
+        }
     }
 
     /// How many connections it has.

@@ -127,8 +127,18 @@ impl Shard {
         Arc::clone(&self.inbox)
     }
 
-    /// Serves the lines until it is told to stop.
+    /// Serves the lines until it is told to stop, and closes those that are left.
     pub(super) fn run(mut self) {
+        self.serve();
+        let Self { inbox, lines, open, .. } = self;
+        let late = inbox.close();
+        let newcomers = late.iter().filter(|late| matches!(late, Message::Adopt(_))).count();
+        let left = newcomers + lines.len();
+        drop((late, lines));
+        open.send_modify(|lines| *lines -= left);
+    }
+
+    fn serve(&mut self) {
         let mut events = Events::with_capacity(Self::EVENTS);
         let waker = Waker::from(Arc::clone(&self.inbox));
         let mut more = false;
@@ -150,11 +160,13 @@ impl Shard {
             if self.inbox.is_stopped() {
                 return;
             }
-            for message in self.inbox.take() {
-                self.handle(message);
-            }
+            // First of all: an event tells of the line that has the place, and not of one that
+            // is given it by a message.
             for event in events.iter().filter(|event| event.token() != WAKE) {
                 self.ready(event);
+            }
+            for message in self.inbox.take() {
+                self.handle(message);
             }
             self.look_after_due();
             if self.bell.take().is_some() || more {
@@ -208,6 +220,7 @@ impl Shard {
         if let Err(error) = self.poll.registry().register(&mut socket, Token(id as usize), interest)
         {
             tracing::warn!(%error, "a connection could not be waited for and is closed");
+            drop(member);
             self.open.send_modify(|lines| *lines -= 1);
             return;
         }
@@ -269,7 +282,7 @@ impl Shard {
         let mut ask = |key: LineKey, question: Question| {
             let (shared, inbox, filter) = (Arc::clone(shared), Arc::clone(inbox), filter.clone());
             runtime.spawn(async move {
-                inbox.put(match question {
+                let _ = inbox.put(match question {
                     Question::Resolve(id) => {
                         Message::Answer(key, Answer::resolve(&shared, &id).await)
                     }
@@ -300,7 +313,9 @@ impl Shard {
                 self.schedule(key, due);
             }
             Next::Look(until) => {
-                self.look.push(key);
+                if line.will_look() {
+                    self.look.push(key);
+                }
                 self.schedule(key, until);
             }
             Next::Wait(until) => self.schedule(key, until),
@@ -335,6 +350,17 @@ impl Shard {
     fn look_after(&mut self, key: LineKey) {
         let (now, seen, clock, slow_write) = (self.now, self.seen, self.clock, self.slow_write);
         let closing = self.closings.get(&key.id).copied();
+        let is_closing = closing.is_some_and(|closing| closing.at <= now);
+        if is_closing {
+            self.closings.remove(&key.id);
+        }
+        let Some(line) = self.line(key) else { return };
+        if is_closing {
+            // One that takes nothing hears of it as soon as it takes something.
+            line.fall_back(seen).closing = closing;
+        } else if let Some(closing) = closing {
+            self.schedule(key, closing.at);
+        }
         let Some(line) = self.line(key) else { return };
         if let State::Behind(behind) = &line.state
             && let Some(since) = behind.blocked
@@ -348,17 +374,6 @@ impl Shard {
             let _ = SockRef::from(&line.socket).set_linger(Some(Duration::ZERO));
             return self.remove(key);
         }
-        if let Some(closing) = closing {
-            if closing.at > now {
-                self.schedule(key, closing.at);
-            } else {
-                self.closings.remove(&key.id);
-                let Some(line) = self.line(key) else { return };
-                line.fall_back(seen).closing = Some(closing);
-                return self.go_on(key);
-            }
-        }
-        let Some(line) = self.line(key) else { return };
         if let State::InStep = line.state {
             let heartbeat_at = line.heartbeat_at(clock);
             if heartbeat_at > now {
@@ -416,7 +431,10 @@ impl Shard {
         }
         self.bell.sweep(self.seen.after);
         for key in std::mem::take(&mut self.look) {
-            self.go_on(key);
+            if let Some(line) = self.line(key) {
+                line.looks();
+                self.go_on(key);
+            }
         }
         self.seen != end
     }
@@ -451,32 +469,43 @@ impl Shard {
         let (last, marks) = put_together(group, entries, before, self.epoch, &mut out);
         group.pending.clear();
         let lines = std::mem::take(&mut group.lines);
-        let mut gone = Vec::new();
-        let delivered =
-            Delivered { events: out.events(), bytes: out.bytes.len() as u64, gap: None };
+        let bytes = &out.bytes[..];
+        let mut others = Vec::new();
+        for &id in &lines {
+            let Some(line) = self.lines.get_mut(id as usize) else { continue };
+            if bytes.is_empty() || !line.is_in_step() {
+                continue;
+            }
+            let written = line.write(bytes);
+            if !written.as_ref().is_ok_and(|&written| written == bytes.len()) {
+                others.push((LineKey { id, serial: line.serial }, written.ok()));
+                line.fall_back(before);
+            }
+        }
+        // In a round of its own: a send leaves little in the caches, and what is noted here of one
+        // line after the other is fetched together.
+        let delivered = Delivered { events: out.events(), bytes: bytes.len() as u64, gap: None };
         let (mut taken, now) = (0, Timestamp::now());
         for &id in &lines {
             let Some(line) = self.lines.get_mut(id as usize) else { continue };
-            if !line.is_in_step() || out.bytes.is_empty() {
-                continue;
-            }
-            match line.write(&out.bytes) {
-                Ok(written) if written == out.bytes.len() => {
-                    line.sent_at = self.tick;
-                    line.told = last.unwrap_or(line.told);
-                    line.member.session.hand_over(self.seen.after, delivered, now);
-                    taken += 1;
-                }
-                Ok(written) => {
-                    line.fall_behind(before, &out, written, &mut self.tally, self.tick);
-                    let key = LineKey { id, serial: line.serial };
-                    gone.push((key, true));
-                }
-                Err(_) => gone.push((LineKey { id, serial: line.serial }, false)),
+            if !bytes.is_empty() && line.is_in_step() {
+                line.sent_at = self.tick;
+                line.told = last.unwrap_or(line.told);
+                line.member.session.hand_over(self.seen.after, delivered, now);
+                taken += 1;
             }
         }
         self.tally.events += taken * delivered.events;
         self.tally.bytes += taken * delivered.bytes;
+        for &(key, written) in &others {
+            if let (Some(line), Some(written)) = (self.lines.get_mut(key.id as usize), written) {
+                line.fall_behind(before, &out, written, &mut self.tally, self.tick);
+                if marks {
+                    // The mark may lie before the event that is half sent.
+                    line.ask_ended(self.seen);
+                }
+            }
+        }
         let ending: Vec<_> = match marks {
             true => lines.clone(),
             false => Vec::new(),
@@ -485,10 +514,10 @@ impl Shard {
             group.lines = lines;
         }
         self.out = out;
-        for (key, is_there) in gone {
-            match is_there {
-                true => self.schedule(key, self.now + self.slow_write),
-                false => self.remove(key),
+        for (key, written) in others {
+            match written {
+                Some(_) => self.schedule(key, self.now + self.slow_write),
+                None => self.remove(key),
             }
         }
         for id in ending {
