@@ -188,11 +188,13 @@ async fn accept(
     let mut trouble = Trouble::default();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            // A stream that is to go on does not wait while no connection can be accepted.
+            biased;
             Some(ended) = connections.join_next() => {
                 go_on(ended, connections);
                 continue;
             }
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {

@@ -8,8 +8,8 @@ use std::{io, path::PathBuf};
 pub enum TlsError {
     /// A file could not be read.
     #[error(
-        "the file {}, which --{option} names, could not be read; does it exist, and may the hub \
-         read it?",
+        "the file {}, which --{option} names, could not be read; give the path of one that \
+         the hub may read",
         .path.display()
     )]
     Unreadable {
