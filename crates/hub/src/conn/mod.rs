@@ -36,7 +36,7 @@ use tokio::{
 };
 
 pub use self::tls::TlsError;
-use self::{ahead::Ahead, first::First, takeover::Stream, wire::Wire};
+use self::{ahead::Ahead, first::First, takeover::Stream, tls::Session, wire::Wire};
 pub(crate) use self::{
     takeover::{MayTakeOver, Takeover},
     tls::{Line, Renewal, Tls},
@@ -82,21 +82,15 @@ impl Conn {
         let Self { stream, peer, crowded, tls, open } = self;
         let wire = Wire::new(stream, hub.config.timeouts.slow_write);
         let requests = Requests { hub, router, peer, crowded, waiting: wire.waiting() };
-        let Some(tls) = tls else {
-            if let Some((stream, wire)) = requests.serve(wire).await {
-                stream.start(&requests.hub, wire.into_stream(), open);
-            }
-            return None;
-        };
-        // A handshake is large, and plain connections do not need it.
-        let accepted = requests.in_time(Box::pin(tls.accept(wire))).await?;
-        let (session, http2) = accepted?;
-        if http2 {
-            Box::pin(requests.http2(Ahead::new(Bytes::new(), session))).await;
-            return None;
+        if let Some(tls) = tls {
+            // A handshake is large, and plain connections do not need it.
+            let (stream, session) = Box::pin(requests.serve_tls(&tls, wire)).await?;
+            return Some(Box::new(Line::new(stream, session, open)));
         }
-        let (stream, session) = requests.serve(session).await?;
-        Some(Box::new(Line::new(stream, session, open)))
+        if let Some((stream, wire)) = requests.serve(wire).await {
+            stream.start(&requests.hub, wire.into_stream(), open);
+        }
+        None
     }
 }
 
@@ -118,6 +112,17 @@ impl Requests {
             done = timeout(self.hub.config.timeouts.header, what) => done.ok(),
             _ = leaving.wait_for(|leaving| *leaving) => None,
         }
+    }
+
+    /// Shakes hands, and serves the connection as what was agreed.
+    async fn serve_tls(&self, tls: &Tls, wire: Wire) -> Option<(Stream, Session)> {
+        let accepted = self.in_time(Box::pin(tls.accept(wire))).await?;
+        let (session, http2) = accepted?;
+        if http2 {
+            Box::pin(self.http2(Ahead::new(Bytes::new(), session))).await;
+            return None;
+        }
+        self.serve(session).await
     }
 
     /// Serves the connection, until it ends, or is to carry a stream and nothing else.
