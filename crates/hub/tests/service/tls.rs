@@ -296,6 +296,11 @@ async fn files_that_cannot_be_served_are_refused_by_name() {
     let read = |path| fs::read_to_string(path).unwrap();
     let (cert, key) = (read(&files.cert), read(&files.key));
 
+    let log = Arc::new(MemoryLog::new(config.retention, 1));
+    let server = Server::bind(config.clone(), log).await.unwrap();
+    assert_eq!(server.url().as_str(), format!("https://{}/", server.address()));
+    drop(server);
+
     authority.issue();
     fs::write(&files.key, &key).unwrap();
     let mismatch = refusal(config.clone()).await;
