@@ -18,7 +18,10 @@ use tidings_server::{
     topic::Topic,
 };
 
-use follower::{Follower, Path, Seen, Server};
+use follower::{
+    Follower, Path, Seen, Server,
+    wire::{Way, Wires},
+};
 
 over_both! {
     (start_paused = true) =>
@@ -336,7 +339,13 @@ async fn run(path: Path, seed: u64) -> (usize, usize) {
     let log = log_with(rules, records_max, feed_bytes_max);
     let tail_bytes_max = [1, 3_000, 30_000][random.random_range(0..3)];
     let fanout = Fanout::start(log.clone(), FanoutConfig { tail_bytes_max, ..Default::default() });
-    let server = path.serve(&fanout);
+    let server = match path {
+        Path::Body => path.serve(&fanout),
+        Path::Engine => {
+            let (narrow, head_bytes) = (random.random(), random.random_range(0..100));
+            Wires::new(&fanout, Way { narrow, head_bytes, ..Way::default() }).into()
+        }
+    };
     let filter = match random.random_range(0..4) {
         0 => Filter::everything(),
         1 => Filter::new([pattern("noisy/*"), Matcher::Exact(topic("quiet/1"))]),

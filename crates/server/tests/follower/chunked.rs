@@ -28,12 +28,17 @@ impl Chunked {
         self.expected == Expected::Nothing
     }
 
+    /// Whether a chunk's data is there, and its end is not.
+    pub fn lacks_an_end(&self) -> bool {
+        matches!(self.expected, Expected::DataCr | Expected::DataLf)
+    }
+
     /// Appends the data in `bytes` to `data`.
-    pub fn decode(&mut self, mut bytes: &[u8], data: &mut Vec<u8>) {
+    pub fn decode<'a>(&mut self, mut bytes: &'a [u8], data: &mut impl Extend<&'a u8>) {
         while let Some((&byte, rest)) = bytes.split_first() {
             if self.expected == Expected::Data {
                 let (chunk, rest) = bytes.split_at(self.size.min(bytes.len()));
-                data.extend_from_slice(chunk);
+                data.extend(chunk);
                 self.size -= chunk.len();
                 if self.size == 0 {
                     self.expected = Expected::DataCr;

@@ -21,7 +21,7 @@ use tidings_server::{
     subscription::{Start, SubscriptionConfig},
 };
 
-use wire::{Next, Wire, Wires};
+use wire::{Next, Way, Wire, Wires};
 
 /// Stamps tests onto both paths: each is a function of the [`Path`]. Over bodies they run with the
 /// arguments given for `tokio::test`, over the engine in real time.
@@ -67,7 +67,7 @@ impl Path {
     pub fn serve(self, fanout: &Fanout) -> Server {
         match self {
             Self::Body => Server::Bodies(fanout.clone()),
-            Self::Engine => Wires::new(fanout).into(),
+            Self::Engine => Wires::new(fanout, Way::default()).into(),
         }
     }
 }
@@ -108,18 +108,19 @@ enum Connection {
 }
 
 impl Connection {
-    /// The next bytes; none at the end. Of a body, what does not fit in `bytes_max` is lost.
-    async fn next(&mut self, bytes_max: usize) -> Option<(Vec<u8>, bool)> {
+    /// The next bytes, and whether they are all there were: of a body, what does not fit in
+    /// `bytes_max` is lost.
+    async fn next(&mut self, bytes_max: usize) -> Result<(Vec<u8>, bool), Next> {
         match self {
             Self::Body(subscriber) => {
-                let mut bytes = subscriber.next().await?.to_vec();
+                let mut bytes = subscriber.next().await.ok_or(Next::End)?.to_vec();
                 let whole = bytes.len() <= bytes_max;
                 bytes.truncate(bytes_max);
-                Some((bytes, whole))
+                Ok((bytes, whole))
             }
             Self::Wire(wire) => match wire.next(bytes_max).await {
-                Next::Bytes(bytes) => Some((bytes, true)),
-                Next::End | Next::Broken => None,
+                Next::Bytes(bytes) => Ok((bytes, true)),
+                ended => Err(ended),
             },
         }
     }
@@ -135,6 +136,8 @@ pub struct Follower {
     decoder: Decoder,
     connection: Option<Connection>,
     pub seen: Vec<Seen>,
+    /// How often a connection broke off within the body.
+    pub broken: usize,
     events: usize,
 }
 
@@ -156,29 +159,40 @@ impl Follower {
             decoder: Decoder::new(Limits::default()),
             connection: None,
             seen: Vec::new(),
+            broken: 0,
             events: 0,
         }
     }
 
-    /// Connects, if it is not, and reads at most `bytes_max` bytes of what arrives next.
-    /// Returns how many bytes it took; what a body gave beyond is lost with the connection.
-    pub async fn read(&mut self, server: &Server, bytes_max: usize) -> usize {
-        let connection = self.connection.get_or_insert_with(|| {
+    /// Connects, if it is not.
+    pub fn connect(&mut self, server: &Server) {
+        self.connection.get_or_insert_with(|| {
             let start = match self.decoder.last_event_id() {
                 "" => self.start.clone(),
                 id => Start::from_last_event_id(id),
             };
             server.connect(Subscribe { filter: self.filter.clone(), start, config: self.config })
         });
+    }
+
+    /// Connects, if it is not, and reads at most `bytes_max` bytes of what arrives next.
+    /// Returns how many bytes it took; what a body gave beyond is lost with the connection.
+    pub async fn read(&mut self, server: &Server, bytes_max: usize) -> usize {
+        self.connect(server);
+        let connection = self.connection.as_mut().expect("it has just connected");
         let wait = self.patience.unwrap_or(Duration::from_secs(60));
         let next = match tokio::time::timeout(wait, pin!(connection.next(bytes_max))).await {
             Ok(next) => next,
             Err(_) if self.patience.is_some() => return 0,
             Err(_) => panic!("nothing comes within a minute after {:?}", self.seen.last()),
         };
-        let Some((bytes, whole)) = next else {
-            self.cut();
-            return 0;
+        let (bytes, whole) = match next {
+            Ok(next) => next,
+            Err(ended) => {
+                self.broken += usize::from(ended == Next::Broken);
+                self.cut();
+                return 0;
+            }
         };
         let mut chunk = &bytes[..];
         while let Some(item) = self.decoder.poll_item(&mut chunk).expect("within the limits") {

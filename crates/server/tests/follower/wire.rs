@@ -1,6 +1,7 @@
 //! The wire: connections over loopback, written by the engine and read in pieces of any size.
 
 use std::{
+    collections::VecDeque,
     io,
     net::{SocketAddr, TcpListener},
     sync::Mutex,
@@ -35,12 +36,20 @@ pub struct Way {
     pub narrow: bool,
     /// At most so many bytes are read at once.
     pub step_bytes: usize,
+    pub shards: usize,
+    pub slow_write: Duration,
 }
 
 impl Default for Way {
     fn default() -> Self {
-        let framing = Framing::Chunked;
-        Self { framing, head_bytes: 0, narrow: false, step_bytes: 64 << 10 }
+        Self {
+            framing: Framing::Chunked,
+            head_bytes: 0,
+            narrow: false,
+            step_bytes: 64 << 10,
+            shards: 2,
+            slow_write: Duration::from_secs(60),
+        }
     }
 }
 
@@ -52,9 +61,9 @@ pub struct Wire {
     // None if the body lasts until the connection is closed.
     chunked: Option<Chunked>,
     // Of the body, not yet asked for.
-    body: Vec<u8>,
-    /// Bytes of the body, read by now.
-    pub body_bytes: usize,
+    body: VecDeque<u8>,
+    /// Bytes read by now, head and framing included.
+    pub bytes: usize,
 }
 
 /// What comes next on a wire.
@@ -68,12 +77,8 @@ pub enum Next {
 }
 
 impl Wires {
-    pub fn new(fanout: &Fanout) -> Self {
-        Self::with(fanout, Way::default(), Duration::from_secs(60))
-    }
-
-    pub fn with(fanout: &Fanout, way: Way, slow_write: Duration) -> Self {
-        let shards = 2.try_into().unwrap();
+    pub fn new(fanout: &Fanout, way: Way) -> Self {
+        let (shards, slow_write) = (way.shards.try_into().unwrap(), way.slow_write);
         let engine = Engine::start(fanout, EngineConfig { shards, slow_write }).unwrap();
         let listener = Mutex::new(TcpListener::bind("127.0.0.1:0").unwrap());
         Self { fanout: fanout.clone(), engine, way, listener }
@@ -81,15 +86,22 @@ impl Wires {
 
     /// Hands the subscriber to the engine, on a new connection.
     pub fn connect(&self, subscriber: Subscriber) -> Wire {
-        self.connect_holding(subscriber, ())
+        self.connect_by(self.way, subscriber, ())
     }
 
-    /// The same, with something that lives as long as the connection.
-    pub fn connect_holding(&self, subscriber: Subscriber, held: impl std::any::Any + Send) -> Wire {
-        let Way { framing, head_bytes, narrow, step_bytes } = self.way;
+    /// The same in another way, with something that lives as long as the connection.
+    pub fn connect_by(
+        &self,
+        way: Way,
+        subscriber: Subscriber,
+        held: impl std::any::Any + Send,
+    ) -> Wire {
+        let Way { framing, head_bytes, narrow, step_bytes, .. } = way;
         let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         if narrow {
             client.set_recv_buffer_size(1).unwrap();
+            // Else a segment is larger than the buffer, and each waits for a timer.
+            client.set_tcp_mss(400).unwrap();
         }
         // Cut off, it is gone at once, and its port is free.
         client.set_linger(Some(Duration::ZERO)).unwrap();
@@ -111,8 +123,8 @@ impl Wires {
             step_bytes,
             head_bytes,
             chunked: (framing == Framing::Chunked).then(Chunked::default),
-            body: Vec::new(),
-            body_bytes: 0,
+            body: VecDeque::new(),
+            bytes: 0,
         }
     }
 }
@@ -133,18 +145,22 @@ impl Wire {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(_) => return Next::Broken,
             };
+            self.bytes += read.len();
             let (head, rest) = read.split_at(self.head_bytes.min(read.len()));
             assert!(head.iter().all(|&byte| byte == b'h'), "the head comes first, and once");
             self.head_bytes -= head.len();
             match &mut self.chunked {
                 Some(chunked) => chunked.decode(rest, &mut self.body),
-                None => self.body.extend_from_slice(rest),
+                None => self.body.extend(rest),
             }
         }
-        let rest = self.body.split_off(self.body.len().min(bytes_max));
-        let bytes = std::mem::replace(&mut self.body, rest);
-        self.body_bytes += bytes.len();
-        Next::Bytes(bytes)
+        let count = self.body.len().min(bytes_max);
+        Next::Bytes(self.body.drain(..count).collect())
+    }
+
+    /// Whether the last chunk is there but for its end.
+    pub fn lacks_an_end(&self) -> bool {
+        self.chunked.as_ref().is_some_and(Chunked::lacks_an_end)
     }
 
     /// All that comes until `end` is there; fails if it ends before, or takes long.

@@ -230,8 +230,8 @@ impl Line {
         if written > 0 {
             self.sent_at = tick;
         }
-        let place = left.back_to.unwrap_or(place);
-        let told = self.told;
+        self.told = left.told.unwrap_or(self.told);
+        let (place, told) = (left.back_to.unwrap_or(place), self.told);
         let behind = self.fall_back(place);
         behind.then = Then::Resting(Resting::live(place, told));
         behind.rest = left.rest;
@@ -312,6 +312,12 @@ impl Line {
             behind.rest = Rest::Event { event, gaps_told, skip: skip + written };
             behind.blocked = Some(desk.tick);
             return Next::Blocked;
+        }
+        if let State::Behind(behind) = &mut self.state
+            && let Then::Resting(resting) = &mut behind.then
+            && event.kept
+        {
+            resting.told = event.place.after;
         }
         self.follow(key, desk)
     }

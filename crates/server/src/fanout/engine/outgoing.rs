@@ -29,6 +29,8 @@ pub(super) struct Left {
     pub(super) back_to: Option<TailPlace>,
     /// All that matches up to here is sent.
     pub(super) sent_through: Option<TailPlace>,
+    /// The last event that is sent and tells its place.
+    pub(super) told: Option<Offset>,
     /// How many whole events are not sent.
     pub(super) events_unsent: u64,
 }
@@ -102,14 +104,16 @@ impl Outgoing {
     pub(super) fn left(&self, written: usize, gaps_told: Offset) -> Left {
         let sent = self.events.partition_point(|event| event.at <= written);
         let sent_through = sent.checked_sub(1).map(|last| self.events[last].place);
+        let told = self.events[..sent].iter().rfind(|event| event.kept);
+        let told = told.map(|event| event.place.after);
         if self.mixed || written < self.notices {
             let end = if self.mixed { self.bytes.len() } else { self.notices };
             let rest = Rest::Bytes(self.bytes[written..end].into());
             if self.mixed {
-                return Left { rest, back_to: None, sent_through, events_unsent: 0 };
+                return Left { rest, back_to: None, sent_through, told, events_unsent: 0 };
             }
             let back_to = (!self.events.is_empty()).then_some(self.from);
-            return Left { rest, back_to, sent_through, events_unsent: self.events() };
+            return Left { rest, back_to, sent_through, told, events_unsent: self.events() };
         }
         let start = sent.checked_sub(1).map_or(self.notices, |last| self.events[last].at);
         let whole = sent_through.unwrap_or(self.from);
@@ -119,7 +123,7 @@ impl Outgoing {
             Some(&event) => (Rest::Event { event, gaps_told, skip: written - start }, event.place),
             None => (Rest::Nothing, whole),
         };
-        Left { rest, back_to: Some(back_to), sent_through, events_unsent: unsent }
+        Left { rest, back_to: Some(back_to), sent_through, told, events_unsent: unsent }
     }
 }
 
@@ -161,6 +165,7 @@ mod tests {
         let between = left(11);
         assert_eq!((between.rest, between.back_to), (Rest::Nothing, Some(place(5))));
         assert_eq!((between.sent_through, between.events_unsent), (Some(place(5)), 1));
+        assert_eq!((within.told, between.told), (None, Some(Offset(5))));
     }
 
     #[test]
