@@ -175,6 +175,13 @@ async fn it_does_not_start_in_doubt() {
         (&[], &[("TIDINGS_HEARTBEET", "15s")], 2, "did you mean TIDINGS_HEARTBEAT?"),
         (&["--config", "/nowhere/tidings.toml"], &[], 2, "/nowhere/tidings.toml could not be read"),
         (&["--memory", "--listen", &taken], &[], 1, "could not be listened on"),
+        (&["--memory"], &[("TIDINGS_TLS_KEY", "key.pem")], 2, "give both, or neither"),
+        (
+            &["--memory", "--tls-cert", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem"],
+            &[],
+            1,
+            "/nowhere/cert.pem, which --tls-cert names, could not be read",
+        ),
         (&["--memory"], &[("RUST_LOG", "=x=")], 1, "RUST_LOG"),
     ];
     for (args, variables, code, told) in cases {

@@ -13,13 +13,14 @@ use tidings_server::matcher::Filter;
 
 use self::neighbour::Neighbours;
 use crate::{
-    config::{Config, CorsOrigin},
+    config::{Config, CorsOrigin, Scheme},
     problem::{Kind, Problem},
 };
 
 /// The rules on `Host` and `Origin` that keep web pages of strangers away.
 #[derive(Debug)]
 pub(crate) struct Access {
+    scheme: Scheme,
     any_host: bool,
     public_host: Option<String>,
     public_origin: Option<String>,
@@ -49,6 +50,7 @@ impl Access {
         });
         let public_url = config.public_url.as_ref();
         Self {
+            scheme: config.scheme(),
             any_host: config.insecure_open,
             public_host: public_url.and_then(|url| url.host_str()).map(str::to_owned),
             public_origin: public_url.map(|url| url.origin().ascii_serialization()),
@@ -103,7 +105,7 @@ impl Access {
         path: &str,
     ) -> Result<Visitor, Problem> {
         let text = origin.to_str().unwrap_or_default();
-        if self.public_origin.as_deref() == Some(text) || is_same(text, authority) {
+        if self.public_origin.as_deref() == Some(text) || is_same(text, self.scheme, authority) {
             return Ok(Visitor::Own);
         }
         if self.origins.iter().any(|listed| listed == text) {
@@ -200,11 +202,11 @@ pub(crate) fn is_loopback(host: &str) -> bool {
             .is_some_and(|address| address.is_loopback())
 }
 
-// Behind a proxy the hub does not see which scheme the page has; a page of the same host and
-// port is the hub's own with either.
-fn is_same(origin: &str, authority: &Authority) -> bool {
+// Behind a proxy a hub of plain HTTP does not see which scheme the page has; a page of the same
+// host and port is the hub's own with either. One that serves TLS has none but of https.
+fn is_same(origin: &str, scheme: Scheme, authority: &Authority) -> bool {
     let (rest, default_port) = match origin.split_once("://") {
-        Some(("http", rest)) => (rest, ":80"),
+        Some(("http", rest)) if scheme == Scheme::Http => (rest, ":80"),
         Some(("https", rest)) => (rest, ":443"),
         _ => return false,
     };
@@ -237,6 +239,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::config::TlsFiles;
 
     fn access(config: Config) -> Access {
         Access::new(&config, None)
@@ -297,6 +300,20 @@ mod tests {
         assert_eq!(check(&access, "/", &embedded), Err(Kind::ForeignOrigin));
         let link = [embedded[0], embedded[1], ("sec-fetch-mode", "navigate")];
         assert_eq!(check(&access, "/", &link), Ok(Visitor::Own));
+    }
+
+    #[test]
+    fn a_hub_that_serves_tls_has_no_page_of_plain_http() {
+        let tls = Some(TlsFiles { cert: "cert.pem".into(), key: "key.pem".into() });
+        let access = access(Config { tls, ..Config::default() });
+        let from = |host, origin| check(&access, "/", &[("host", host), ("origin", origin)]);
+        assert_eq!(from("localhost:8080", "https://localhost:8080"), Ok(Visitor::Own));
+        assert_eq!(from("localhost", "https://localhost"), Ok(Visitor::Own));
+        for (host, origin) in
+            [("localhost:8080", "http://localhost:8080"), ("localhost", "http://localhost")]
+        {
+            assert_eq!(from(host, origin), Err(Kind::ForeignOrigin), "{origin}");
+        }
     }
 
     #[test]

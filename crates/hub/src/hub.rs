@@ -56,7 +56,7 @@ impl Hub {
         address: SocketAddr,
     ) -> Self {
         // Only a demo has anything for them.
-        let neighbours = config.demo.then(|| Neighbours::of(address));
+        let neighbours = config.demo.then(|| Neighbours::of(config.scheme(), address));
         let bytes_max = config.limits.publishing_bytes_max;
         let publishing = Arc::new(Semaphore::new(bytes_max));
         let free = publishing.clone();

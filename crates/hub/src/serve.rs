@@ -6,19 +6,17 @@
 //!                  │ the socket                               Log::append  Fanout::subscribe
 //!                  ▼                                                         │
 //!               Engine ◄──── HTTP/1: the head, and the subscriber ───────────┤
-//!                            HTTP/2: an HTTP body ◄──────────────────────────┘
+//!                            HTTP/2: an HTTP body ◄──────────────────────────┤
+//!                            HTTP/1 over TLS: a Line ◄───────────────────────┘
 //! ```
 //!
 //! A request is answered from its head by `api::answer`, whatever carries it; a stream's bytes
 //! come from the fan-out's subscriber alone.
 
-use std::{
-    fmt, io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use futures_util::FutureExt as _;
 use tidings_server::{
     fanout::{
         Fanout, FanoutConfig,
@@ -28,7 +26,7 @@ use tidings_server::{
 };
 use tokio::{
     net::{TcpListener, TcpSocket},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, sleep, timeout_at},
 };
 use url::Url;
@@ -36,18 +34,24 @@ use url::Url;
 use crate::{
     api,
     config::Config,
-    conn::{Conn, Open},
+    conn::{Conn, Line, Open, Renewal, Tls},
     demo::Demo,
     hub::{Delivery, Hub},
     supervisor,
 };
 
+pub use crate::conn::TlsError;
+
 /// A hub that is bound to its address.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<(Arc<Tls>, Renewal)>,
     hub: Hub,
 }
+
+// A connection's task leaves what is to be done still to a smaller one.
+type Connections = JoinSet<Option<Box<Line>>>;
 
 /// Why a hub could not start.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +66,9 @@ pub enum ServeError {
         #[source]
         cause: io::Error,
     },
+    /// TLS cannot be served.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The threads that write could not be started. The operator's to mend.
     #[error("the threads that write to connections could not be started; is there room for more?")]
     Threads(#[source] io::Error),
@@ -81,20 +88,22 @@ impl Server {
     /// Listens on the configured address and follows the log.
     ///
     /// # Errors
+    /// [`ServeError::Tls`] if the certificate or its key cannot be served;
     /// [`ServeError::Listen`] if the address is taken or not this machine's;
     /// [`ServeError::Threads`] if the system has no more of them, or of descriptors.
     pub async fn bind(config: Config, log: SharedLog) -> Result<Self, ServeError> {
+        let tls = config.tls.clone().map(Tls::new).transpose()?;
         let listen_error = |cause| ServeError::Listen { address: config.listen, cause };
         let listener = listen(config.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let base = config.public_url.clone().unwrap_or_else(|| url_of(address));
+        let base = config.public_url.clone().unwrap_or_else(|| config.scheme().url_of(address));
         let tail = FanoutConfig { tail_bytes_max: config.tail_bytes_max, ..Default::default() };
         let fanout = Fanout::start(log.clone(), tail);
         let slow_write = config.timeouts.slow_write;
         let engine = EngineConfig { slow_write, ..Default::default() };
         let engine = Engine::start(&fanout, engine).map_err(ServeError::Threads)?;
         let hub = Hub::new(config, log, Delivery { fanout, engine }, base, address);
-        Ok(Self { listener, address, hub })
+        Ok(Self { listener, address, tls, hub })
     }
 
     /// The address that is listened on, with its actual port.
@@ -104,14 +113,16 @@ impl Server {
 
     /// The URL under which this machine reaches the hub.
     pub fn url(&self) -> Url {
-        url_of(self.address)
+        self.hub.config.scheme().url_of(self.address)
     }
 
     /// Serves until `leave` is ready, then leaves within the drain time: takes no more
     /// connections, sends its subscribers away in their turn, finishes the publishes under way
     /// and closes the log.
     pub async fn run(self, leave: impl Future<Output = ()>) {
-        let Self { listener, hub, .. } = self;
+        let Self { listener, tls, hub, .. } = self;
+        let (tls, renewal) = tls.unzip();
+        let renewal = renewal.map(|renewal| tokio::spawn(renewal.run()));
         let supervisor = tokio::spawn(supervisor::run(hub.log.clone()));
         let demo = Demo::default();
         let router = api::router(hub.clone(), demo.routes(&hub));
@@ -119,11 +130,12 @@ impl Server {
         let mut connections = JoinSet::new();
         tokio::select! {
             () = leave => {}
-            () = accept(&listener, &hub, &router, &mut connections) => {}
+            () = accept(&listener, &hub, &router, tls.as_ref(), &mut connections) => {}
         }
         drop(listener);
         hub.leaving.send_replace(true);
         demos.abort();
+        renewal.inspect(|renewal| renewal.abort());
         drain(&hub, connections).await;
         supervisor.abort();
     }
@@ -139,7 +151,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(Server::BACKLOG)
 }
 
-async fn drain(hub: &Hub, mut connections: JoinSet<()>) {
+async fn drain(hub: &Hub, mut connections: Connections) {
     let timeouts = &hub.config.timeouts;
     let deadline = Instant::now() + timeouts.drain;
     let subscribers = u32::try_from(hub.fanout.stats().subscribers).unwrap_or(u32::MAX);
@@ -148,7 +160,9 @@ async fn drain(hub: &Hub, mut connections: JoinSet<()>) {
     hub.fanout.drain(pace.min(timeouts.drain.mul_f64(0.7)), retry);
     // The last tenth is the log's.
     let all_gone = async {
-        while connections.join_next().await.is_some() {}
+        while let Some(ended) = connections.join_next().await {
+            go_on(ended, &mut connections);
+        }
         hub.engine.all_gone().await;
     };
     if timeout_at(deadline - timeouts.drain / 10, all_gone).await.is_err() {
@@ -163,13 +177,24 @@ async fn drain(hub: &Hub, mut connections: JoinSet<()>) {
 }
 
 /// Takes connections for as long as it is polled.
-async fn accept(listener: &TcpListener, hub: &Hub, router: &Router, connections: &mut JoinSet<()>) {
+async fn accept(
+    listener: &TcpListener,
+    hub: &Hub,
+    router: &Router,
+    tls: Option<&Arc<Tls>>,
+    connections: &mut Connections,
+) {
     let connections_max = hub.config.limits.connections_max;
     let mut trouble = Trouble::default();
     loop {
         let accepted = tokio::select! {
+            // A stream that is to go on does not wait while no connection can be accepted.
+            biased;
+            Some(ended) = connections.join_next() => {
+                go_on(ended, connections);
+                continue;
+            }
             accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -181,13 +206,21 @@ async fn accept(listener: &TcpListener, hub: &Hub, router: &Router, connections:
                     hub.metrics.connections_refused.inc();
                 }
                 if open < connections_max.saturating_add(Server::CROWDED_MAX) {
-                    let conn = Conn { stream, peer, crowded, open: Open::new(gauge) };
+                    let (tls, open) = (tls.cloned(), Open::new(gauge));
+                    let conn = Conn { stream, peer, crowded, tls, open };
                     connections.spawn(conn.serve(hub.clone(), router.clone()));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => trouble.wait(&error).await,
         }
+    }
+}
+
+/// Starts what a connection's task left to be done.
+fn go_on(ended: Result<Option<Box<Line>>, JoinError>, connections: &mut Connections) {
+    if let Ok(Some(line)) = ended {
+        connections.spawn((*line).map(|()| None));
     }
 }
 
@@ -218,15 +251,6 @@ impl Trouble {
     fn over(&mut self) {
         self.told = None;
     }
-}
-
-pub(crate) fn url_of(address: SocketAddr) -> Url {
-    let host = match address.ip() {
-        ip if ip.is_unspecified() => "localhost".to_owned(),
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-    };
-    Url::parse(&format!("http://{host}:{}/", address.port())).expect("an address makes a URL")
 }
 
 impl fmt::Debug for Server {

@@ -2,7 +2,7 @@
 //!
 //! A hub at `127.0.0.1` is also at `localhost`, and to a browser the two are different sites. That
 //! is how the demos show, on one machine, what a page of another origin may do. What is let in is
-//! an origin of plain HTTP with a loopback name and the hub's own port, and only at the paths of
+//! an origin with the hub's own scheme and port and a loopback name, and only at the paths of
 //! this file, which tell nothing but whether their own cookie came.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use http::{HeaderValue, uri::Authority};
 
 use super::{Visitor, is_loopback};
+use crate::config::Scheme;
 
 /// Lets the other origin in, with credentials.
 pub(crate) const VISITOR: &str = "/demo/visitor";
@@ -21,6 +22,7 @@ pub(crate) const COOKIE: &str = "/demo/visitor/cookie";
 /// Which loopback names lead to the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Neighbours {
+    scheme: Scheme,
     port: u16,
     names: Names,
 }
@@ -36,19 +38,19 @@ enum Names {
 }
 
 impl Neighbours {
-    pub(crate) fn of(address: SocketAddr) -> Self {
+    pub(crate) fn of(scheme: Scheme, address: SocketAddr) -> Self {
         let names = match address.ip() {
             IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST || ip.is_unspecified() => Names::V4,
             IpAddr::V6(ip) if ip.is_unspecified() => Names::V4,
             IpAddr::V6(ip) if ip == Ipv6Addr::LOCALHOST => Names::V6,
             _ => Names::None,
         };
-        Self { port: address.port(), names }
+        Self { scheme, port: address.port(), names }
     }
 
     /// The other origin of this hub, as seen from a page of `own`, if the page can use it.
     pub(super) fn neighbour_of(self, own: &Authority) -> Option<String> {
-        if own.port_u16().unwrap_or(80) != self.port {
+        if own.port_u16().unwrap_or(self.scheme.default_port()) != self.port {
             return None;
         }
         let is_named = own.host().eq_ignore_ascii_case("localhost");
@@ -58,14 +60,16 @@ impl Neighbours {
             // A Content-Security-Policy has no way to write an address of IPv6.
             _ => return None,
         };
-        Some(format!("http://{name}:{}", self.port))
+        Some(format!("{}://{name}:{}", self.scheme.as_str(), self.port))
     }
 
     /// Who comes with `origin` to `path`, if that is a neighbour at a demo that is for it.
     pub(super) fn visitor(self, origin: &HeaderValue, path: &str) -> Option<Visitor> {
-        let authority: Authority = origin.to_str().ok()?.strip_prefix("http://")?.parse().ok()?;
-        let is_neighbour = is_loopback(authority.host())
-            && authority.port_u16().unwrap_or(80) == self.port
+        let (scheme, authority) = origin.to_str().ok()?.split_once("://")?;
+        let authority: Authority = authority.parse().ok()?;
+        let is_neighbour = scheme == self.scheme.as_str()
+            && is_loopback(authority.host())
+            && authority.port_u16().unwrap_or(self.scheme.default_port()) == self.port
             && !authority.as_str().contains('@')
             && self.names != Names::None;
         match path {
@@ -81,7 +85,7 @@ mod tests {
     use super::*;
 
     fn at(address: &str) -> Neighbours {
-        Neighbours::of(address.parse().unwrap())
+        Neighbours::of(Scheme::Http, address.parse().unwrap())
     }
 
     fn neighbour(address: &str, own: &str) -> Option<String> {
@@ -134,5 +138,11 @@ mod tests {
             assert_eq!(comes(origin, VISITOR), None, "{origin}");
         }
         assert_eq!(at("127.0.0.2:8080").visitor(&own.parse().unwrap(), VISITOR), None);
+        let hub = Neighbours::of(Scheme::Https, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(hub.visitor(&own.parse().unwrap(), VISITOR), None);
+        let own = HeaderValue::from_static("https://localhost:8080");
+        assert_eq!(hub.visitor(&own, VISITOR), Some(Visitor::Listed(own.clone())));
+        let neighbour = hub.neighbour_of(&"127.0.0.1:8080".parse().unwrap());
+        assert_eq!(neighbour.as_deref(), Some("https://localhost:8080"));
     }
 }

@@ -57,6 +57,16 @@ pub enum ConfigError {
         /// The other.
         other: &'static str,
     },
+    /// An option that means nothing without another.
+    #[error(
+        "--{given} is set, and --{missing} is not (also as set by the environment or the configuration file); give both, or neither"
+    )]
+    Incomplete {
+        /// The one that is set.
+        given: &'static str,
+        /// The one that is not.
+        missing: &'static str,
+    },
     /// More rules for topics' history than are looked through for each new topic.
     #[error(
         "--history-of is given {count} times, and at most {} times may be",

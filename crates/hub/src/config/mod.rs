@@ -12,6 +12,7 @@
 mod error;
 mod history_rule;
 mod options;
+mod scheme;
 mod source;
 mod value;
 
@@ -20,8 +21,9 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 use tidings_server::log::{KeyWindow, MemoryLog, Retention, TopicRules};
 use url::Url;
 
-use crate::{disk::Durability, serve::url_of};
+use crate::disk::Durability;
 
+pub(crate) use self::scheme::Scheme;
 pub use self::{
     error::{ConfigError, Origin},
     history_rule::{HistoryRule, HistoryRuleError},
@@ -34,6 +36,8 @@ pub use self::{
 pub struct Config {
     /// The address to listen on; port 0 picks a free one. Default 127.0.0.1:8080.
     pub listen: SocketAddr,
+    /// What HTTPS is served with. Default none: plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Where the history is kept. Default: on disk in `./tidings-data`.
     pub store: Store,
     /// How much history is kept. Default 1,000,000 events, 1 GiB (in memory 64 MiB), 7 days.
@@ -69,6 +73,15 @@ pub struct Config {
     pub demo: bool,
     /// How the program writes its log. Default text.
     pub log_format: LogFormat,
+}
+
+/// The files that HTTPS is served with, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and those that lead to its root.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Where the history is kept.
@@ -165,6 +178,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls: None,
             store: Store::Disk {
                 dir: PathBuf::from("tidings-data"),
                 durability: Durability::Fsync,
@@ -205,6 +219,11 @@ impl Config {
         }
         Self::try_from(options)
     }
+
+    /// The scheme of the hub's URL at the address that it listens on.
+    pub(crate) fn scheme(&self) -> Scheme {
+        Scheme::with(self.tls.as_ref())
+    }
 }
 
 impl TryFrom<Options> for Config {
@@ -233,10 +252,22 @@ impl TryFrom<Options> for Config {
         if !listen.ip().is_loopback() && !insecure_open {
             return Err(ConfigError::Exposed { listen });
         }
-        let base = options.public_url.clone().unwrap_or_else(|| url_of(listen));
+        let tls = match (options.tls_cert, options.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(ConfigError::Incomplete { given: "tls-cert", missing: "tls-key" });
+            }
+            (None, Some(_)) => {
+                return Err(ConfigError::Incomplete { given: "tls-key", missing: "tls-cert" });
+            }
+        };
+        let own_url = || Scheme::with(tls.as_ref()).url_of(listen);
+        let base = options.public_url.clone().unwrap_or_else(own_url);
         let topic_rules = topic_rules(&options.history_of.unwrap_or_default(), &base)?;
         Ok(Self {
             listen,
+            tls,
             store,
             topic_rules,
             retention: Retention {

@@ -49,6 +49,17 @@ options! {
     #[arg(long, value_name = "ADDRESS")]
     listen: Listen,
 
+    /// Serve HTTPS, with the certificate in this PEM file: the server's own first, and then those
+    /// that lead to a root that clients know. Give --tls-key as well. Files that were renewed are
+    /// read again within a minute [default: plain HTTP].
+    #[arg(long, value_name = "FILE")]
+    tls_cert: PathBuf,
+
+    /// The private key of the certificate in --tls-cert: a PEM file (PKCS #8, SEC1 or PKCS #1),
+    /// without a passphrase.
+    #[arg(long, value_name = "FILE")]
+    tls_key: PathBuf,
+
     /// Keep the history in this directory, which is made if it is missing
     /// [default: tidings-data].
     #[arg(long, value_name = "DIR")]

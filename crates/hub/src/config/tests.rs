@@ -180,6 +180,24 @@ fn an_address_that_others_can_reach_must_be_wanted() {
 }
 
 #[test]
+fn a_certificate_and_its_key_are_given_together_anywhere() {
+    let (cert, key) = (PathBuf::from("c.pem"), PathBuf::from("k.pem"));
+    let tls = Some(TlsFiles { cert, key });
+    let flagged = Config::load(flags(&["--tls-cert", "c.pem", "--tls-key", "k.pem"]), []).unwrap();
+    assert_eq!((&flagged.tls, flagged.scheme()), (&tls, Scheme::Https));
+    assert_eq!(load_file("tls_cert = 'c.pem'\ntls_key = 'k.pem'").unwrap().tls, tls);
+    let half = variables(&[("TIDINGS_TLS_KEY", "k.pem")]);
+    assert_eq!(Config::load(flags(&["--tls-cert", "c.pem"]), half.clone()).unwrap().tls, tls);
+    for (error, text) in [
+        (Config::load(flags(&["--tls-cert", "c.pem"]), []), "--tls-cert is set, and --tls-key is"),
+        (Config::load(flags(&[]), half), "--tls-key is set, and --tls-cert is not"),
+    ] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with(text) && error.contains("both, or neither"), "{error}");
+    }
+}
+
+#[test]
 fn the_demos_run_where_only_this_machine_can_reach_them() {
     let demo = |arguments: &[&str], environment: &[(&str, &str)]| {
         Config::load(flags(arguments), variables(environment)).unwrap().demo

@@ -1,9 +1,11 @@
 //! The first request of a connection, looked at before anything else is made for it: most
 //! connections follow a stream, and one that does needs little.
 
+use std::{future::poll_fn, io, mem::MaybeUninit, pin::Pin, task::ready};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// What a connection begins with, and what it is by that.
 #[derive(Debug)]
@@ -24,22 +26,32 @@ const READ_BYTES: usize = 1 << 10;
 
 /// Reads until it is clear what the connection begins with. Gives what was read, too; none if the
 /// peer went away.
-pub(super) async fn read(stream: &TcpStream, bytes_max: usize) -> Option<(First, Bytes)> {
+pub(super) async fn read<S: AsyncRead + Unpin>(
+    io: &mut S,
+    bytes_max: usize,
+) -> Option<(First, Bytes)> {
     let mut ahead = Vec::new();
     loop {
-        stream.readable().await.ok()?;
-        ahead.reserve(READ_BYTES);
-        match stream.try_read_buf(&mut ahead) {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(_) => return None,
+        if read_some(io, &mut ahead).await.ok()? == 0 {
+            return None;
         }
         let known = first(&ahead).or_else(|| (ahead.len() >= bytes_max).then_some(First::Other));
         if let Some(first) = known {
             return Some((first, ahead.into()));
         }
     }
+}
+
+// Has a buffer only while it reads: a connection that says nothing yet needs none.
+async fn read_some<S: AsyncRead + Unpin>(io: &mut S, ahead: &mut Vec<u8>) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut buffer = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut buffer);
+        ready!(Pin::new(&mut *io).poll_read(cx, &mut buffer))?;
+        ahead.extend_from_slice(buffer.filled());
+        Ok(buffer.filled().len()).into()
+    })
+    .await
 }
 
 fn first(ahead: &[u8]) -> Option<First> {

@@ -1,7 +1,9 @@
 //! A connection: from the socket to the requests on it, and its end.
 
+mod ahead;
 mod first;
 mod takeover;
+mod tls;
 mod wire;
 
 use std::{
@@ -11,7 +13,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::Poll,
 };
@@ -28,12 +30,17 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Interval, interval, timeout},
 };
 
-pub(crate) use self::takeover::{MayTakeOver, Takeover};
-use self::{first::First, takeover::Stream, wire::Wire};
+pub use self::tls::TlsError;
+use self::{ahead::Ahead, first::First, takeover::Stream, tls::Session, wire::Wire};
+pub(crate) use self::{
+    takeover::{MayTakeOver, Takeover},
+    tls::{Line, Renewal, Tls},
+};
 use crate::{api, held::Held, hub::Hub, local::Peer};
 
 // The head of a request, and what a stalled reader may leave in hyper's buffer beside the frame
@@ -47,6 +54,8 @@ pub(crate) struct Conn {
     pub(crate) peer: SocketAddr,
     /// One too many: its requests are told to come back later.
     pub(crate) crowded: bool,
+    /// If it is one of TLS, what that is served with.
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) open: Open,
 }
 
@@ -67,50 +76,102 @@ impl Drop for Open {
 }
 
 impl Conn {
-    /// Serves it until it ends, is idle for too long, the hub leaves, or the engine takes it over.
-    pub(crate) async fn serve(self, hub: Hub, router: Router) {
-        let mut leaving = hub.leaving.subscribe();
-        let first =
-            timeout(hub.config.timeouts.header, first::read(&self.stream, BUFFER_BYTES_MAX));
-        let first = tokio::select! {
-            first = first => first,
-            _ = leaving.wait_for(|leaving| *leaving) => return,
-        };
+    /// Serves it until it ends, is idle for too long, the hub leaves, or something smaller takes
+    /// it over: for a plain one that is the engine, for one of TLS the line that is returned.
+    pub(crate) async fn serve(self, hub: Hub, router: Router) -> Option<Box<Line>> {
+        let Self { stream, peer, crowded, tls, open } = self;
+        let wire = Wire::new(stream, hub.config.timeouts.slow_write);
+        let requests = Requests { hub, router, peer, crowded, waiting: wire.waiting() };
+        if let Some(tls) = tls {
+            // A handshake is large, and plain connections do not need it.
+            let (stream, session) = Box::pin(requests.serve_tls(&tls, wire)).await?;
+            return Some(Box::new(Line::new(stream, session, open)));
+        }
+        if let Some((stream, wire)) = requests.serve(wire).await {
+            stream.start(&requests.hub, wire.into_stream(), open);
+        }
+        None
+    }
+}
+
+/// What the requests on a connection are served with.
+struct Requests {
+    hub: Hub,
+    router: Router,
+    peer: SocketAddr,
+    crowded: bool,
+    // Whether a write to the socket waits for the peer.
+    waiting: Arc<AtomicBool>,
+}
+
+impl Requests {
+    /// What is to happen before there is a request: none if that takes too long, or the hub leaves.
+    async fn in_time<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        let mut leaving = self.hub.leaving.subscribe();
+        tokio::select! {
+            done = timeout(self.hub.config.timeouts.header, what) => done.ok(),
+            _ = leaving.wait_for(|leaving| *leaving) => None,
+        }
+    }
+
+    /// Shakes hands, and serves the connection as what was agreed.
+    async fn serve_tls(&self, tls: &Tls, wire: Wire) -> Option<(Stream, Session)> {
+        let accepted = self.in_time(Box::pin(tls.accept(wire))).await?;
+        let (session, http2) = accepted?;
+        if http2 {
+            Box::pin(self.http2(Ahead::new(Bytes::new(), session))).await;
+            return None;
+        }
+        self.serve(session).await
+    }
+
+    /// Serves the connection, until it ends, or is to carry a stream and nothing else.
+    async fn serve<S>(&self, mut io: S) -> Option<(Stream, S)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         // Whoever says nothing, or half a head, is not heard any longer.
-        let Ok(Some((first, ahead))) = first else { return };
+        let first = self.in_time(first::read(&mut io, BUFFER_BYTES_MAX)).await?;
+        let (first, ahead) = first?;
         // What is to come is large, and most connections do not need it.
         match first {
-            First::Http2 => Box::pin(self.http2(hub, router, ahead)).await,
-            First::Other => Box::pin(self.http1(hub, router, ahead, None)).await,
+            First::Http2 => {
+                Box::pin(self.http2(Ahead::new(ahead, io))).await;
+                None
+            }
+            First::Other => Box::pin(self.http1(Ahead::new(ahead, io), None)).await,
             First::Stream(request) => {
                 let version = request.version();
                 let request = with_peer(request.map(|()| Body::empty()), self.peer);
-                let mut answer = api::answer(&hub, router.clone(), request, self.crowded).await;
+                let router = self.router.clone();
+                let mut answer = api::answer(&self.hub, router, request, self.crowded).await;
                 match Stream::take(&mut answer, version) {
-                    Some(stream) => stream.start(&hub, self.stream, self.open),
-                    None => Box::pin(self.http1(hub, router, ahead, Some(answer))).await,
+                    Some(stream) => Some((stream, io)),
+                    None => Box::pin(self.http1(Ahead::new(ahead, io), Some(answer))).await,
                 }
             }
         }
     }
 
     // `answer` is the answer to the first request, if there is one already.
-    async fn http1(self, hub: Hub, router: Router, ahead: Bytes, answer: Option<Response>) {
-        let timeouts = &hub.config.timeouts;
+    async fn http1<S>(&self, io: Ahead<S>, answer: Option<Response>) -> Option<(Stream, S)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let timeouts = &self.hub.config.timeouts;
         let activity = Arc::new(Activity::default());
         let answer = Mutex::new(answer);
         let taken = Mutex::new(None);
-        let Self { stream, peer, crowded, open } = self;
         let service = service_fn(|request: Request<Incoming>| {
             let guard = activity.begin();
-            let (hub, router, taken) = (&hub, router.clone(), &taken);
+            let (hub, router, taken) = (&self.hub, self.router.clone(), &taken);
             let answer = answer.lock().take();
             let version = request.version();
-            let request = with_peer(request.map(Body::new), peer);
+            let request = with_peer(request.map(Body::new), self.peer);
             async move {
                 let mut response = match answer {
                     Some(answer) => answer,
-                    None => api::answer(hub, router, request, crowded).await,
+                    None => api::answer(hub, router, request, self.crowded).await,
                 };
                 if let Some(stream) = Stream::take(&mut response, version) {
                     *taken.lock() = Some(stream);
@@ -125,47 +186,48 @@ impl Conn {
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.header)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .keep_alive(!crowded);
-        let wire = Wire::new(stream, ahead, timeouts.slow_write);
-        let waiting = wire.waiting();
-        let mut connection = builder.serve_connection(TokioIo::new(wire), service);
-        let mut ending = Ending::new(&hub, &activity);
-        let following = loop {
+            .keep_alive(!self.crowded);
+        let mut connection = builder.serve_connection(TokioIo::new(io), service);
+        let mut ending = Ending::new(&self.hub, &activity);
+        let stream = loop {
             let progress = poll_fn(|cx| {
                 if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
                     return Poll::Ready(Some(ended));
                 }
                 // Not before what was answered earlier is on its way.
-                let is_taken = taken.lock().is_some() && !waiting.load(Relaxed);
+                let is_taken = taken.lock().is_some() && !self.waiting.load(Relaxed);
                 if is_taken { Poll::Ready(None) } else { Poll::Pending }
             });
             tokio::select! {
                 ended = progress => match ended {
-                    Some(ended) => return log_end(ended),
-                    None => break taken.lock().take(),
+                    Some(ended) => {
+                        log_end(ended);
+                        return None;
+                    }
+                    None => break taken.lock().take()?,
                 },
                 what = ending.next() => match what {
                     End::InPeace => Pin::new(&mut connection).graceful_shutdown(),
-                    End::AtOnce => return,
+                    End::AtOnce => return None,
                 }
             }
         };
-        let stream = connection.into_parts().io.into_inner().into_stream();
-        if let Some(following) = following {
-            following.start(&hub, stream, open);
-        }
+        Some((stream, connection.into_parts().io.into_inner().into_inner()))
     }
 
-    async fn http2(self, hub: Hub, router: Router, ahead: Bytes) {
-        let timeouts = &hub.config.timeouts;
+    async fn http2<S>(&self, io: Ahead<S>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let timeouts = &self.hub.config.timeouts;
         let activity = Arc::new(Activity::default());
         let service = service_fn(|request: Request<Incoming>| {
             let guard = activity.begin();
-            let (hub, router) = (hub.clone(), router.clone());
+            let (hub, router, crowded) = (self.hub.clone(), self.router.clone(), self.crowded);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(self.peer));
             async move {
-                let response = api::answer(&hub, router, request, self.crowded).await;
+                let response = api::answer(&hub, router, request, crowded).await;
                 Ok::<_, Infallible>(response.map(|body| Held::new(body, guard)))
             }
         });
@@ -177,9 +239,8 @@ impl Conn {
             .max_send_buf_size(BUFFER_BYTES_MAX)
             .keep_alive_interval(timeouts.slow_write)
             .keep_alive_timeout(timeouts.slow_write);
-        let wire = Wire::new(self.stream, ahead, timeouts.slow_write);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
-        let mut ending = Ending::new(&hub, &activity);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let mut ending = Ending::new(&self.hub, &activity);
         loop {
             tokio::select! {
                 ended = connection.as_mut() => return log_end(ended),

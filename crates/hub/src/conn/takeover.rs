@@ -1,4 +1,5 @@
-//! Taking over: a connection whose request is answered with a stream goes to the engine.
+//! Taking over: a connection whose request is answered with a stream goes to the engine, or if it
+//! is one of TLS, to a task that does nothing else.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
@@ -35,12 +36,12 @@ impl fmt::Debug for Takeover {
     }
 }
 
-/// A response whose stream the engine is to write.
+/// A response whose stream neither hyper nor axum is to write.
 pub(super) struct Stream {
-    head: Box<[u8]>,
-    framing: Framing,
-    subscriber: Subscriber,
-    permit: OwnedSemaphorePermit,
+    pub(super) head: Box<[u8]>,
+    pub(super) framing: Framing,
+    pub(super) subscriber: Subscriber,
+    pub(super) permit: OwnedSemaphorePermit,
 }
 
 impl Stream {
@@ -55,7 +56,7 @@ impl Stream {
         Some(Self { head: head(response, framing), framing, subscriber, permit })
     }
 
-    /// Gives the connection to the engine.
+    /// Gives a plain connection to the engine.
     pub(super) fn start(self, hub: &Hub, stream: TcpStream, open: Open) {
         let Self { head, framing, subscriber, permit } = self;
         match stream.into_std() {

@@ -1,5 +1,4 @@
-//! A connection's socket: what was read of it ahead, and writes that give up on a peer that takes
-//! nothing.
+//! A connection's socket, whose writes give up on a peer that takes nothing.
 
 use std::{
     io::{self, IoSlice},
@@ -12,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -25,7 +23,6 @@ use tokio::{
 /// The time runs only while a write is waiting: an idle connection is never cut.
 pub(super) struct Wire {
     stream: TcpStream,
-    ahead: Bytes,
     timeout: Duration,
     // Made by the first write that waits, and used again: most connections never need it.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -36,20 +33,24 @@ impl Wire {
     // Unsent bytes in the kernel: enough to keep a fast peer busy, little for a stalled one.
     const NOT_SENT_BYTES_MAX: u32 = 64 << 10;
 
-    /// `ahead` was read of it already, and is read again.
-    pub(super) fn new(stream: TcpStream, ahead: Bytes, timeout: Duration) -> Self {
+    pub(super) fn new(stream: TcpStream, timeout: Duration) -> Self {
         let socket = SockRef::from(&stream);
         // None of these is needed for correctness: an old kernel without them serves as well.
         let _ = socket.set_tcp_nodelay(true);
         let _ = socket.set_tcp_notsent_lowat(Self::NOT_SENT_BYTES_MAX);
         // A peer that vanished without a word is noticed by the heartbeats it does not confirm.
         let _ = socket.set_tcp_user_timeout(Some(timeout));
-        Self { stream, ahead, timeout, deadline: None, waiting: Arc::default() }
+        Self { stream, timeout, deadline: None, waiting: Arc::default() }
     }
 
     /// Whether a write waits for the peer: it has not taken all that it was to get.
     pub(super) fn waiting(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.waiting)
+    }
+
+    /// The socket below.
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
     /// The socket itself.
@@ -85,11 +86,6 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let bytes = self.ahead.len().min(buffer.remaining());
-            buffer.put_slice(&self.ahead.split_to(bytes));
-            return Poll::Ready(Ok(()));
-        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }

@@ -14,3 +14,4 @@ mod status;
 mod stream;
 mod subscribers;
 mod support;
+mod tls;

@@ -8,7 +8,10 @@ use tidings_hub::{
 };
 use tidings_server::log::{MemoryLog, SharedLog};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{
+        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+        BufReader,
+    },
     net::TcpStream,
     sync::oneshot,
     task::JoinHandle,
@@ -91,17 +94,21 @@ impl Hub {
 
     /// Opens a stream; the head of its answer is read.
     pub(crate) async fn follow(&self, head: &str) -> (Answer, Stream) {
-        let mut connection = self.connect().await;
-        connection.send(head, "").await;
-        let answer = connection.head().await;
-        (answer, Stream { connection, text: String::new() })
+        self.connect().await.follow(head).await
     }
 }
 
 /// A client's connection.
-pub(crate) struct Connection(pub(crate) BufReader<TcpStream>);
+pub(crate) struct Connection<S = TcpStream>(pub(crate) BufReader<S>);
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Opens a stream; the head of its answer is read.
+    pub(crate) async fn follow(mut self, head: &str) -> (Answer, Stream<S>) {
+        self.send(head, "").await;
+        let answer = self.head().await;
+        (answer, Stream { connection: self, text: String::new() })
+    }
+
     pub(crate) async fn ask(&mut self, head: &str, body: &str) -> Answer {
         self.send(head, body).await;
         if head.starts_with("HEAD ") { self.head().await } else { self.answer().await }
@@ -190,12 +197,12 @@ impl Connection {
 }
 
 /// A stream that is open.
-pub(crate) struct Stream {
-    pub(crate) connection: Connection,
+pub(crate) struct Stream<S = TcpStream> {
+    pub(crate) connection: Connection<S>,
     text: String,
 }
 
-impl Stream {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// All that came, once `text` is in it.
     pub(crate) async fn until(&mut self, text: &str) -> &str {
         // Heartbeats come for ever: the whole wait has the deadline, not each chunk.
