@@ -17,8 +17,11 @@ mod share;
 use std::time::Duration;
 
 use axum::{body::Body, response::Response};
+use bytes::Bytes;
 use futures_core::future::BoxFuture;
+use futures_util::FutureExt as _;
 use http::{header, request::Parts};
+use http_body::Frame;
 use http_body_util::BodyExt as _;
 use serde::Serialize;
 use tidings_server::record::NewRecord;
@@ -160,6 +163,14 @@ impl Stream {
                 end = Some(Err(problem));
             }
             if committing.is_none() {
+                // What has come already goes along, each chunk of it.
+                if end.is_none()
+                    && self.next.is_none()
+                    && let Some(frame) = body.frame().now_or_never()
+                {
+                    end = self.take_in(frame, &mut deadline);
+                    continue;
+                }
                 if !self.gathers.is_empty() {
                     let batch = Batch::new(&self.hub, self.gathers.next_number());
                     let batch = std::mem::replace(&mut self.gathers, batch);
@@ -183,14 +194,7 @@ impl Stream {
                         return self.conclude(Err(problem));
                     }
                 }
-                frame = body.frame(), if reads => match frame {
-                    Some(Ok(frame)) => if let Ok(data) = frame.into_data() && !data.is_empty() {
-                        deadline = None;
-                        self.reader.feed(data);
-                    },
-                    Some(Err(_)) => end = Some(Err(broken_off())),
-                    None => end = Some(Ok(())),
-                },
+                frame = body.frame(), if reads => end = self.take_in(frame, &mut deadline),
                 () = sleep_until(due), if reads => end = Some(Err(self.stalled())),
                 _ = leaving_soon.wait_for(|leaving| *leaving), if end.is_none() => {
                     end = Some(Err(leaving(&self.hub)));
@@ -199,6 +203,27 @@ impl Stream {
             if !reads {
                 deadline = None;
             }
+        }
+    }
+
+    /// Takes what was read, and puts the deadline off for it; says how the stream ends, if it does.
+    fn take_in(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, axum::Error>>,
+        deadline: &mut Option<Instant>,
+    ) -> Option<Result<(), Problem>> {
+        match frame {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data()
+                    && !data.is_empty()
+                {
+                    *deadline = None;
+                    self.reader.feed(data);
+                }
+                None
+            }
+            Some(Err(_)) => Some(Err(broken_off())),
+            None => Some(Ok(())),
         }
     }
 

@@ -294,6 +294,8 @@ async fn catch_up(shared: &Shared) {
             Ok(page) => {
                 shared.publish(page.records);
                 shared.ring.write().skip_to(page.through);
+                // Those who look after many subscribers note it for all of them.
+                shared.interest.lock().ring(&[], through);
             }
             Err(_) if failures < READ_RETRIES_MAX => {
                 failures += 1;

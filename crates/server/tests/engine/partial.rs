@@ -276,3 +276,34 @@ async fn what_the_log_answers_does_not_pass_over_what_was_not_taken() {
         assert_eq!(data.len(), 102, "events are missing");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ephemeral_event_that_is_gone_while_it_is_half_sent_breaks_the_connection() {
+    let way = Way { shards: 1, ..Way::default() };
+    let hub = Hub::with(way, Retention::default(), 250_000);
+    let server: Server = Wires::new(&hub.fanout, Way { shards: 1, ..narrow(3) }).into();
+    let mut follower = Follower::new(exact("a"), Start::Latest);
+    follower.open(&server).await;
+    let Server::Wires(wires) = &server else { unreachable!() };
+    // Last of the shard: when it has the event, the other has a part of it.
+    let request = tidings_server::fanout::Subscribe {
+        filter: exact("a"),
+        start: Start::Latest,
+        config: SubscriptionConfig::default(),
+    };
+    let mut fast = wires.connect_by(way, hub.fanout.subscribe(request), ());
+    fast.until("}\n\n").await;
+    hub.publish([event("a", "first")]).await;
+    hub.publish([of_kind(Kind::Ephemeral, "a", "x".repeat(100_000))]).await;
+    fast.until("xxx\n\n").await;
+    for number in 0..5 {
+        hub.publish([event("a", format!("{number}{}", "y".repeat(60_000)))]).await;
+    }
+    hub.publish([event("a", "last")]).await;
+    fast.until("data: last\n\n").await;
+    let is_there = |follower: &Follower| follower.data().last() == Some(&"last");
+    in_time(follower.read_until(&server, is_there)).await;
+    let begins: Vec<_> = follower.data().iter().map(|data| &data[..1]).collect();
+    assert_eq!(begins, ["f", "0", "1", "2", "3", "4", "l"]);
+    assert_eq!((follower.broken, follower.gaps().len()), (1, 0));
+}

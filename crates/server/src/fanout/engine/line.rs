@@ -36,22 +36,24 @@ pub(super) struct LineKey {
 }
 
 /// A connection that a shard writes to.
+// What a delivery needs is in the first cache line, of which each begins one.
+#[repr(C, align(64))]
 pub(super) struct Line {
     pub(super) socket: TcpStream,
     pub(super) serial: u32,
-    pub(super) seat: Seat,
-    /// When it is looked after next.
-    pub(super) due: Tick,
+    pub(super) state: State,
+    pub(super) member: Membership,
+    /// The last place that its subscriber was told, while it is in step.
+    pub(super) told: Offset,
     /// When it was written to last.
     pub(super) sent_at: Tick,
+    /// When it is looked after next.
+    pub(super) due: Tick,
+    pub(super) seat: Seat,
     pub(super) framing: Framing,
     // What its peer sent, which nobody asked for, in units of the shard's read buffer.
     unasked: u8,
     pub(super) config: Arc<SubscriptionConfig>,
-    /// The last place that its subscriber was told, while it is in step.
-    pub(super) told: Offset,
-    pub(super) state: State,
-    pub(super) member: Membership,
     _held: Box<dyn Any + Send>,
 }
 
@@ -71,6 +73,8 @@ pub(super) struct Behind {
     looking: bool,
     then: Then,
     pub(super) closing: Option<Closing>,
+    // It is among those that look when the shard has seen more.
+    looks: bool,
 }
 
 enum Then {
@@ -139,7 +143,8 @@ impl Line {
     ) -> Self {
         let then = Then::Subscription(Box::new(subscription));
         let rest = Rest::Bytes(head);
-        let behind = Behind { blocked: None, rest, looking: false, then, closing: None };
+        let (blocked, closing) = (None, None);
+        let behind = Behind { blocked, rest, looking: false, then, closing, looks: false };
         Self {
             socket,
             serial,
@@ -194,7 +199,8 @@ impl Line {
         if let State::InStep = self.state {
             let then = Then::Resting(Resting::live(place, self.told));
             let (blocked, closing) = (None, None);
-            let behind = Behind { blocked, rest: Rest::Nothing, looking: false, then, closing };
+            let rest = Rest::Nothing;
+            let behind = Behind { blocked, rest, looking: false, then, closing, looks: false };
             self.state = State::Behind(Box::new(behind));
             self.member.session.look();
         }
@@ -224,8 +230,10 @@ impl Line {
         if written > 0 {
             self.sent_at = tick;
         }
-        self.told = left.told.unwrap_or(self.told);
-        let behind = self.fall_back(left.back_to.unwrap_or(place));
+        let place = left.back_to.unwrap_or(place);
+        let told = left.told.unwrap_or(self.told);
+        let behind = self.fall_back(place);
+        behind.then = Then::Resting(Resting::live(place, told));
         behind.rest = left.rest;
         behind.blocked = Some(tick);
         let reached = left.sent_through.map(|sent| sent.after);
@@ -414,6 +422,21 @@ impl Line {
         Next::Wait(until)
     }
 
+    /// Puts it among those that look when the shard has seen more; false if it is one already.
+    pub(super) fn will_look(&mut self) -> bool {
+        match &mut self.state {
+            State::InStep => false,
+            State::Behind(behind) => !std::mem::replace(&mut behind.looks, true),
+        }
+    }
+
+    /// Takes it out of them.
+    pub(super) fn looks(&mut self) {
+        if let State::Behind(behind) = &mut self.state {
+            behind.looks = false;
+        }
+    }
+
     /// When a heartbeat is due, if nothing is sent before.
     pub(super) fn heartbeat_at(&self, clock: Clock) -> Instant {
         clock.moment(self.sent_at) + self.config.heartbeat
@@ -502,7 +525,7 @@ mod tests {
 
     #[test]
     fn a_line_takes_little() {
-        assert!(size_of::<Line>() <= 104, "{}", size_of::<Line>());
+        assert!(size_of::<Line>() <= 128, "{}", size_of::<Line>());
         assert!(size_of::<Behind>() <= 200, "{}", size_of::<Behind>());
     }
 }
