@@ -1,11 +1,11 @@
 //! Peers that take a part: wherever a write ends, and whatever becomes of the events meanwhile,
 //! the rest follows as if nothing had been.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt as _, rngs::StdRng};
 use tidings_server::{
-    fanout::engine::Framing,
+    fanout::{Subscribe, engine::Framing},
     frame::Format,
     log::Retention,
     matcher::Filter,
@@ -58,15 +58,14 @@ async fn what_was_taken_in_part_is_the_same_in_the_end(
     let mut lines = Vec::new();
     for head_bytes in 0..LINES {
         let (filter, start) = (exact("a"), Start::Latest);
-        let request = tidings_server::fanout::Subscribe { filter, start, config };
+        let request = Subscribe { filter, start, config };
         let way = Way { framing, ..narrow(head_bytes) };
         let mut wire = hub.wires.connect_by(way, hub.fanout.subscribe(request), ());
         wire.until(opening).await;
         lines.push((wire, Vec::new()));
     }
     // It is of their shard and joined it last: when it has something, it was written to all.
-    let request =
-        tidings_server::fanout::Subscribe { filter: exact("a"), start: Start::Latest, config };
+    let request = Subscribe { filter: exact("a"), start: Start::Latest, config };
     let mut fast = hub.wires.connect_by(way, hub.fanout.subscribe(request), ());
     fast.until(opening).await;
     let mut expected = String::new();
@@ -153,7 +152,7 @@ async fn what_is_trimmed_while_it_is_half_sent_breaks_the_connection_and_is_told
     }
     let Server::Wires(wires) = &server else { unreachable!() };
     // Last of the shard: when it has the event, all have a part of it.
-    let request = tidings_server::fanout::Subscribe {
+    let request = Subscribe {
         filter: exact("a"),
         start: Start::Latest,
         config: SubscriptionConfig::default(),
@@ -210,7 +209,7 @@ async fn an_ephemeral_event_comes_once_or_not_at_all_to_those_who_are_slow() {
             if number % 20 == 0 {
                 let at = random.random_range(0..followers.len());
                 let bytes_max = random.random_range(1..4_000);
-                followers[at].patience = Some(std::time::Duration::from_millis(1));
+                followers[at].patience = Some(Duration::from_millis(1));
                 followers[at].read(&server, bytes_max).await;
                 followers[at].patience = None;
             }
@@ -286,7 +285,7 @@ async fn an_ephemeral_event_that_is_gone_while_it_is_half_sent_breaks_the_connec
     follower.open(&server).await;
     let Server::Wires(wires) = &server else { unreachable!() };
     // Last of the shard: when it has the event, the other has a part of it.
-    let request = tidings_server::fanout::Subscribe {
+    let request = Subscribe {
         filter: exact("a"),
         start: Start::Latest,
         config: SubscriptionConfig::default(),
