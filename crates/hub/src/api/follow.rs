@@ -60,7 +60,8 @@ pub(super) async fn follow(
     let name = [(SUBSCRIBER, subscriber_header(subscriber.name()))];
     if parts.extensions.get::<MayTakeOver>().is_some() {
         let takeover = Extension(Takeover::new(subscriber, permit));
-        return Ok((takeover, stream_headers(format), name).into_response());
+        let body = Body::new(Lengthless);
+        return Ok((takeover, stream_headers(format), name, body).into_response());
     }
     let body = Body::new(Held::new(StreamBody::new(subscriber), permit));
     Ok((stream_headers(format), name, body).into_response())

@@ -47,6 +47,75 @@ async fn a_connection_is_used_again() {
     }
 }
 
+/// The names of the headers of a stream's head, sorted; each must be there once.
+const STREAM_HEADERS: [&str; 8] = [
+    "cache-control",
+    "connection",
+    "content-type",
+    "date",
+    "tidings-subscriber",
+    "transfer-encoding",
+    "vary",
+    "x-accel-buffering",
+];
+
+#[tokio::test]
+async fn a_stream_has_the_same_head_whatever_its_connection_was_used_for() {
+    let hub = Hub::start().await;
+    for before in ["", "GET /healthz", "POST /events/b", "GET /events/a*"] {
+        let mut connection = hub.connect().await;
+        if !before.is_empty() {
+            connection.ask(before, "").await;
+        }
+        connection.send("GET /events/a\nOrigin: http://localhost", "").await;
+        let answer = connection.head().await;
+        let mut names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, STREAM_HEADERS, "after {before:?}");
+        assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_before_a_stream_is_answered_before_it() {
+    let hub = Hub::start().await;
+    let mut connection = hub.connect().await;
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    // More than goes into a socket's buffers, so that it is still on its way when the stream is
+    // asked for, and all of it in one piece.
+    let many: String = (0..200).map(|_| ask("/openapi.json")).collect();
+    connection.raw(format!("{many}{}", ask("/events/a")).as_bytes()).await;
+    for _ in 0..200 {
+        let answer = connection.answer().await;
+        assert_eq!((answer.status, answer.body.starts_with('{')), (200, true));
+    }
+    assert_eq!(connection.head().await.header("content-type"), Some("text/event-stream"));
+    hub.post("/events/a", "hello").await.id();
+    loop {
+        let chunk = connection.chunk().await.expect("the stream goes on");
+        if chunk.contains("data: hello\n\n") {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_a_stream_that_ends_with_its_connection() {
+    let hub = Hub::start().await;
+    let mut connection = hub.connect().await;
+    connection.raw(b"GET /events/a HTTP/1.0\r\nHost: localhost\r\n\r\n").await;
+    let answer = connection.head().await;
+    assert_eq!((answer.status, answer.header("transfer-encoding")), (200, None));
+    assert_eq!(answer.header("connection"), Some("close"));
+    let id = hub.post("/events/a", "one").await.id();
+    assert_eq!(hub.ask("DELETE /events/a", "").await.status / 100, 2);
+    let mut text = String::new();
+    soon(connection.0.read_to_string(&mut text)).await.unwrap();
+    assert!(text.contains(&format!("id: {id}\ndata: one\n\n")), "{text}");
+    assert!(text.starts_with("id: #"), "no chunk's size in it: {text}");
+}
+
 #[tokio::test]
 async fn http2_with_prior_knowledge_carries_many_streams() {
     let hub = Hub::start().await;

@@ -230,8 +230,8 @@ impl Line {
         if written > 0 {
             self.sent_at = tick;
         }
-        let place = left.back_to.unwrap_or(place);
-        let told = left.told.unwrap_or(self.told);
+        self.told = left.told.unwrap_or(self.told);
+        let (place, told) = (left.back_to.unwrap_or(place), self.told);
         let behind = self.fall_back(place);
         behind.then = Then::Resting(Resting::live(place, told));
         behind.rest = left.rest;
