@@ -234,7 +234,7 @@ fn check(follower: &Follower, filter: &Filter, published: &Published, log: &Memo
     };
     // What the present id says was told, and what ever was.
     let (mut place, mut told, mut told_ever) = (None, 0, 0);
-    let mut trimmed = Vec::new();
+    let mut trimmed: Vec<Range<u64>> = Vec::new();
     let mut has_own_id = false;
     for (at, seen) in follower.seen.iter().enumerate() {
         let wrong = |what: &str| -> ! { panic!("{what}: {seen:?}, {at} of {:?}", follower.seen) };
@@ -254,6 +254,9 @@ fn check(follower: &Follower, filter: &Filter, published: &Published, log: &Memo
             // It may have come back with an id of the publisher's, cut off right behind it.
             let is_gap = seen.gap().is_some();
             told = found.filter(|_| !is_gap).map_or(0, |cursor| cursor.told().0).min(told);
+            // Then it may get what it was told of all the same: the tail still has it.
+            let is_past = |lost: &Range<u64>| lost.end <= told.max(place.unwrap_or(0)) + 1;
+            trimmed.retain(is_past);
         }
         match seen {
             Seen::Gap { notice, .. } => {

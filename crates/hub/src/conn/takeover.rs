@@ -86,7 +86,9 @@ fn head(response: &Response, framing: Framing) -> Box<[u8]> {
             head.extend_from_slice(part);
         }
     };
-    for (name, value) in response.headers() {
+    // What frames the message is said below, whatever else was meant.
+    let own = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::DATE];
+    for (name, value) in response.headers().iter().filter(|(name, _)| !own.contains(name)) {
         line(name.as_str(), value);
     }
     if framing == Framing::Chunked {

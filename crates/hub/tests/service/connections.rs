@@ -107,6 +107,7 @@ async fn a_client_of_http_1_0_gets_a_stream_that_ends_with_its_connection() {
     connection.raw(b"GET /events/a HTTP/1.0\r\nHost: localhost\r\n\r\n").await;
     let answer = connection.head().await;
     assert_eq!((answer.status, answer.header("transfer-encoding")), (200, None));
+    assert_eq!(answer.header("content-length"), None);
     assert_eq!(answer.header("connection"), Some("close"));
     let id = hub.post("/events/a", "one").await.id();
     assert_eq!(hub.ask("DELETE /events/a", "").await.status / 100, 2);

@@ -46,18 +46,18 @@ async fn a_topic_that_ends_ends_its_streams_with_what_is_left() {
             .await;
         hub.publish([event("a", "last"), mark(Kind::Ended, "a"), event("b", "for others")]).await;
         for wire in behind.iter_mut().chain([&mut in_step]) {
-            let (text, ended) = wire.read_to_end().await;
+            let (text, ended) = wire.rest().await;
             assert_eq!(ended, Next::End);
             assert_eq!(text.matches("data: ").count() - text.matches("tidings.").count(), 101);
             assert!(text.contains("data: last\n\n"), "{text}");
         }
         of_both.until("data: for others\n\n").await;
         hub.publish([mark(Kind::Ended, "b")]).await;
-        assert_eq!(of_both.read_to_end().await.1, Next::End);
+        assert_eq!(of_both.rest().await.1, Next::End);
         hub.is_deserted().await;
         // Who comes after it ended gets what there is, and the end.
         let mut late = hub.connect_as(way, "late", exact("a"), Start::Earliest);
-        let (text, ended) = late.read_to_end().await;
+        let (text, ended) = late.rest().await;
         assert!(text.contains("data: last\n\n") && ended == Next::End);
     }
 }
@@ -70,7 +70,7 @@ async fn an_end_is_not_forgotten_within_an_event_behind_it() {
     let late = of_kind(Kind::Ephemeral, "a", "x".repeat(100_000));
     hub.publish([event("a", "last"), mark(Kind::Ended, "a"), late]).await;
     for wire in &mut wires {
-        let (text, ended) = wire.read_to_end().await;
+        let (text, ended) = wire.rest().await;
         assert!(text.contains("data: last\n\n") && ended == Next::End, "{ended:?}");
     }
 }
@@ -101,7 +101,7 @@ async fn draining_tells_each_its_own_reconnection_time_and_closes_in_time() {
     hub.fanout.drain(within, retry.clone());
     let mut retries = HashSet::new();
     let mut close = async |wire: &mut Wire| {
-        let (text, ended) = wire.read_to_end().await;
+        let (text, ended) = wire.rest().await;
         assert_eq!(ended, Next::End);
         let ms = text.rsplit("retry: ").next().unwrap().strip_suffix("\n\n").unwrap();
         let ms: u64 = ms.parse().unwrap();
@@ -125,9 +125,9 @@ async fn who_was_stalled_when_its_time_came_leaves_as_soon_as_it_can() {
     let mut fast = hub.follow(Way::default(), exact("b")).await;
     let begun = Instant::now();
     hub.fanout.drain(Duration::ZERO, Duration::from_secs(3)..=Duration::from_secs(3));
-    assert_eq!(fast.read_to_end().await.1, Next::End);
+    assert_eq!(fast.rest().await.1, Next::End);
     for wire in &mut wires {
-        let (text, ended) = wire.read_to_end().await;
+        let (text, ended) = wire.rest().await;
         assert!(text.ends_with("xxx\n\nretry: 3000\n\n") && ended == Next::End, "{ended:?}");
     }
     hub.is_deserted().await;
@@ -145,11 +145,11 @@ async fn an_engine_that_stops_leaves_nobody() {
     hub.wires.engine.stop();
     hub.is_deserted().await;
     for wire in &mut wires {
-        assert_eq!(wire.read_to_end().await.1, Next::Broken);
+        assert_eq!(wire.rest().await.1, Next::Broken);
     }
     // Who comes too late is closed at once.
     let mut late = hub.connect_as(Way::default(), "late", exact("a"), Start::Latest);
-    assert_eq!(late.read_to_end().await.1, Next::Broken);
+    assert_eq!(late.rest().await.1, Next::Broken);
     hub.is_deserted().await;
 }
 
@@ -162,7 +162,7 @@ async fn an_engine_that_is_dropped_stops() {
     let mut wire = wires.connect_by(Way::default(), fanout.subscribe(request), held);
     wire.until("}\n\n").await;
     drop(wires);
-    assert_eq!(wire.read_to_end().await.1, Next::Broken);
+    assert_eq!(wire.rest().await.1, Next::Broken);
     assert!(in_time(is_held).await.is_err(), "what a connection holds goes with it");
     crate::eventually("nobody is subscribed", || fanout.stats().subscribers == 0).await;
 }

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use tidings_server::{frame::Format, log::Log as _, subscription::SubscriptionConfig};
+use tidings_server::{
+    fanout::Subscribe,
+    frame::Format,
+    log::Log as _,
+    subscription::{Start, SubscriptionConfig},
+};
 
 use crate::{Hub, event, exact, follower::wire::Way};
 
@@ -57,11 +62,7 @@ async fn none_comes_between_events() {
 async fn in_json_lines_one_is_an_empty_line() {
     let hub = Hub::new(Way::default());
     let config = SubscriptionConfig { format: Format::JsonLines, cursors: false, ..config() };
-    let request = tidings_server::fanout::Subscribe {
-        filter: exact("a"),
-        start: tidings_server::subscription::Start::Latest,
-        config,
-    };
+    let request = Subscribe { filter: exact("a"), start: Start::Latest, config };
     let mut wire = hub.wires.connect(hub.fanout.subscribe(request));
     assert_eq!(wire.until("\n").await, "\n");
     hub.publish([event("a", "x")]).await;

@@ -1,11 +1,11 @@
 //! Peers that take a part: wherever a write ends, and whatever becomes of the events meanwhile,
 //! the rest follows as if nothing had been.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt as _, rngs::StdRng};
 use tidings_server::{
-    fanout::engine::Framing,
+    fanout::{Subscribe, engine::Framing},
     frame::Format,
     log::Retention,
     matcher::Filter,
@@ -58,15 +58,14 @@ async fn what_was_taken_in_part_is_the_same_in_the_end(
     let mut lines = Vec::new();
     for head_bytes in 0..LINES {
         let (filter, start) = (exact("a"), Start::Latest);
-        let request = tidings_server::fanout::Subscribe { filter, start, config };
+        let request = Subscribe { filter, start, config };
         let way = Way { framing, ..narrow(head_bytes) };
         let mut wire = hub.wires.connect_by(way, hub.fanout.subscribe(request), ());
         wire.until(opening).await;
         lines.push((wire, Vec::new()));
     }
     // It is of their shard and joined it last: when it has something, it was written to all.
-    let request =
-        tidings_server::fanout::Subscribe { filter: exact("a"), start: Start::Latest, config };
+    let request = Subscribe { filter: exact("a"), start: Start::Latest, config };
     let mut fast = hub.wires.connect_by(way, hub.fanout.subscribe(request), ());
     fast.until(opening).await;
     let mut expected = String::new();
@@ -153,7 +152,7 @@ async fn what_is_trimmed_while_it_is_half_sent_breaks_the_connection_and_is_told
     }
     let Server::Wires(wires) = &server else { unreachable!() };
     // Last of the shard: when it has the event, all have a part of it.
-    let request = tidings_server::fanout::Subscribe {
+    let request = Subscribe {
         filter: exact("a"),
         start: Start::Latest,
         config: SubscriptionConfig::default(),
@@ -210,7 +209,7 @@ async fn an_ephemeral_event_comes_once_or_not_at_all_to_those_who_are_slow() {
             if number % 20 == 0 {
                 let at = random.random_range(0..followers.len());
                 let bytes_max = random.random_range(1..4_000);
-                followers[at].patience = Some(std::time::Duration::from_millis(1));
+                followers[at].patience = Some(Duration::from_millis(1));
                 followers[at].read(&server, bytes_max).await;
                 followers[at].patience = None;
             }
@@ -275,4 +274,35 @@ async fn what_the_log_answers_does_not_pass_over_what_was_not_taken() {
         let data: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
         assert_eq!(data.len(), 102, "events are missing");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ephemeral_event_that_is_gone_while_it_is_half_sent_breaks_the_connection() {
+    let way = Way { shards: 1, ..Way::default() };
+    let hub = Hub::with(way, Retention::default(), 250_000);
+    let server: Server = Wires::new(&hub.fanout, Way { shards: 1, ..narrow(3) }).into();
+    let mut follower = Follower::new(exact("a"), Start::Latest);
+    follower.open(&server).await;
+    let Server::Wires(wires) = &server else { unreachable!() };
+    // Last of the shard: when it has the event, the other has a part of it.
+    let request = Subscribe {
+        filter: exact("a"),
+        start: Start::Latest,
+        config: SubscriptionConfig::default(),
+    };
+    let mut fast = wires.connect_by(way, hub.fanout.subscribe(request), ());
+    fast.until("}\n\n").await;
+    hub.publish([event("a", "first")]).await;
+    hub.publish([of_kind(Kind::Ephemeral, "a", "x".repeat(100_000))]).await;
+    fast.until("xxx\n\n").await;
+    for number in 0..5 {
+        hub.publish([event("a", format!("{number}{}", "y".repeat(60_000)))]).await;
+    }
+    hub.publish([event("a", "last")]).await;
+    fast.until("data: last\n\n").await;
+    let is_there = |follower: &Follower| follower.data().last() == Some(&"last");
+    in_time(follower.read_until(&server, is_there)).await;
+    let begins: Vec<_> = follower.data().iter().map(|data| &data[..1]).collect();
+    assert_eq!(begins, ["f", "0", "1", "2", "3", "4", "l"]);
+    assert_eq!((follower.broken, follower.gaps().len()), (1, 0));
 }

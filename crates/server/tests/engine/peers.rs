@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
-use tidings_server::subscription::Start;
+use tidings_server::{record::Kind, subscription::Start};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::{
@@ -23,7 +23,7 @@ async fn whoever_goes_is_noticed_however_it_goes() {
     let mut half = hub.follow(Way::default(), exact("a")).await;
     half.socket.shutdown().await.unwrap();
     // As a server does that has no use for a request behind the last.
-    assert_eq!(half.read_to_end().await.1, Next::Broken);
+    assert_eq!(half.rest().await.1, Next::Broken);
     eventually("an end is noticed", || hub.wires.engine.lines() == 1).await;
     let stalled = hub.follow(narrow(0), exact("a")).await;
     hub.publish([event("a", "x".repeat(100_000))]).await;
@@ -49,7 +49,7 @@ async fn what_a_peer_sends_is_passed_over_up_to_a_bound() {
     let garbage = vec![b'g'; 1 << 20];
     let flood = async { while wire.socket.write_all(&garbage).await.is_ok() {} };
     in_time(flood).await;
-    assert_eq!(wire.read_to_end().await.1, Next::Broken);
+    assert_eq!(wire.rest().await.1, Next::Broken);
     hub.is_deserted().await;
 }
 
@@ -73,7 +73,7 @@ async fn who_takes_nothing_is_cut_off_and_holds_up_nobody() {
     eventually("the stalled are gone", || hub.wires.engine.lines() == 1).await;
     assert!(begun.elapsed() >= slow_write - Duration::from_millis(50), "{:?}", begun.elapsed());
     for mut wire in stalled {
-        assert_eq!(wire.read_to_end().await.1, Next::Broken);
+        assert_eq!(wire.rest().await.1, Next::Broken);
     }
     hub.publish([event("a", "end")]).await;
     there.until("data: end\n\n").await;
@@ -99,9 +99,9 @@ async fn those_who_come_do_not_inherit_from_those_who_go() {
     }
     drop(going);
     eventually("they are gone", || hub.wires.engine.lines() == staying.len()).await;
-    hub.publish([event("b", "x"), mark(tidings_server::record::Kind::Ended, "b")]).await;
+    hub.publish([event("b", "x"), mark(Kind::Ended, "b")]).await;
     for wire in &mut staying {
-        let (text, ended) = wire.read_to_end().await;
+        let (text, ended) = wire.rest().await;
         assert!(text.contains("data: x\n\n") && ended == Next::End, "{ended:?} after {text:?}");
     }
     hub.is_deserted().await;

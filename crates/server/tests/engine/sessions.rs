@@ -59,7 +59,7 @@ async fn it_counts_what_a_slow_peer_took_to_the_byte() {
         hub.wires.engine.stop();
         hub.is_deserted().await;
         for (name, wire, text) in &mut wires {
-            let (rest, ended) = wire.read_to_end().await;
+            let (rest, ended) = wire.rest().await;
             assert_eq!(ended, Next::Broken);
             text.push_str(&rest);
             let (mut place, mut events) = told(text);

@@ -182,7 +182,7 @@ impl Wire {
     }
 
     /// All that comes, and how it ends.
-    pub async fn read_to_end(&mut self) -> (String, Next) {
+    pub async fn rest(&mut self) -> (String, Next) {
         let mut text = Vec::new();
         let read = async {
             loop {
