@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "engine")]
 pub(crate) use self::notices::frame;
 pub use self::{
     gap::{Gap, GapReason, OnGap},

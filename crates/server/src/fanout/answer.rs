@@ -7,7 +7,7 @@ use crate::{
     cursor::Offset,
     log::{Bounds, Page, ReadError, ReadLimits, Since},
     matcher::Filter,
-    record::{PublisherId, SharedRecord},
+    record::PublisherId,
     subscription::Subscription,
 };
 
@@ -42,7 +42,7 @@ impl Answer {
     pub(super) async fn record(
         shared: &Shared,
         offset: Offset,
-    ) -> Result<Option<SharedRecord>, ReadError> {
+    ) -> Result<Option<crate::record::SharedRecord>, ReadError> {
         shared.counters.log_read();
         let _permit = shared.reads.acquire().await;
         shared.log.record(offset).await

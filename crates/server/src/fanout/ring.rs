@@ -161,11 +161,13 @@ impl Ring {
         TailPlace { after: self.through, heard: self.ephemerals }
     }
 
+    #[cfg(feature = "engine")]
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
     /// The entry of an event that ended at `place`, if it is still here.
+    #[cfg(feature = "engine")]
     pub(super) fn entry(&self, event: &EventEnd) -> Option<&Arc<Entry>> {
         let EventEnd { place, kept, .. } = *event;
         let from = self.entries.partition_point(|entry| entry.place < place.after);
@@ -178,6 +180,7 @@ impl Ring {
 
     /// The entries after `place`, at most `count_max` of them and little more than `bytes_max`, and
     /// the place up to which they reach; none if the ring does not reach back that far.
+    #[cfg(feature = "engine")]
     pub(super) fn since(
         &self,
         place: TailPlace,

@@ -21,6 +21,7 @@ pub struct Resting {
 
 impl Resting {
     /// At `place` in the shared tail, when the subscriber was told that it is at `told`.
+    #[cfg(feature = "engine")]
     pub(crate) fn live(place: TailPlace, told: Offset) -> Self {
         let none = Offset::ZERO;
         Self {
@@ -90,6 +91,7 @@ impl Subscription {
     }
 
     /// How far the subscriber was told of gaps.
+    #[cfg(feature = "engine")]
     pub(crate) fn gaps_told(&self) -> Offset {
         self.gaps_told
     }

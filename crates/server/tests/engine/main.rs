@@ -11,6 +11,7 @@ mod groups;
 mod heartbeats;
 mod partial;
 mod peers;
+mod questions;
 mod sessions;
 
 use std::{sync::Arc, time::Duration};

@@ -72,13 +72,12 @@ impl Shard {
     }
 
     pub(super) fn start_drain(&mut self) {
-        let drain = *self.shared.closing.lock();
-        if self.drain.is_some() || drain.is_none() {
+        let Some(drain) = *self.shared.closing.lock() else { return };
+        if self.drain.is_some_and(|before| before.until == drain.until) {
             return;
         }
-        self.drain = drain;
-        let keys: Vec<_> = self.keys().collect();
-        for (key, drain) in keys.into_iter().zip(std::iter::repeat(drain).flatten()) {
+        self.drain = Some(drain);
+        for key in self.keys().collect::<Vec<_>>() {
             self.close(key, drain.closing());
         }
     }
