@@ -13,10 +13,14 @@
 //! It asks for nothing while bytes wait to be sent, so what it holds is bounded by one page.
 //! A replay and a slow reader are the same thing: a cursor that the tail does not reach back to.
 
+mod config;
+mod demand;
 mod gap;
 mod notices;
 mod piece;
+mod progress;
 mod resting;
+mod start;
 
 use std::{
     collections::VecDeque,
@@ -26,167 +30,20 @@ use std::{
 #[cfg(feature = "engine")]
 pub(crate) use self::notices::frame;
 pub use self::{
+    config::SubscriptionConfig,
+    demand::{Demand, TailPlace, TailRead},
     gap::{Gap, GapReason, OnGap},
     piece::{EventEnd, Piece},
+    progress::{Delivered, Phase},
     resting::Resting,
+    start::Start,
 };
 use crate::{
     cursor::{Cursor, Epoch, Offset},
-    frame::{Format, requested},
-    log::{Bounds, Page, ReadError, ReadLimits, Since},
-    record::{EARLIEST, PublisherId},
+    log::{Bounds, Page, ReadError, Since},
+    record::PublisherId,
     subscriber_name::SubscriberName,
 };
-
-/// How a subscription behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubscriptionConfig {
-    /// How the stream is written.
-    pub format: Format,
-    /// The reconnection time that the opening sets. Default 3 s.
-    pub retry: Duration,
-    /// The silence after which a heartbeat goes out. Default 15 s.
-    pub heartbeat: Duration,
-    /// Whether cursors go out by themselves, in the opening and with heartbeats. Default true.
-    pub cursors: bool,
-    /// Where the stream goes on after a gap.
-    pub on_gap: OnGap,
-    /// One read of the log. Default 128 records, 32 KiB: what a stalled subscriber may hold.
-    pub read_limits: ReadLimits,
-    /// The pause before a failed read is tried again. Default 1 s.
-    pub read_retry: Duration,
-}
-
-impl Default for SubscriptionConfig {
-    fn default() -> Self {
-        Self {
-            format: Format::EventStream,
-            retry: Duration::from_secs(3),
-            heartbeat: Duration::from_secs(15),
-            cursors: true,
-            on_gap: OnGap::Oldest,
-            read_limits: ReadLimits { records_max: 128, bytes_max: 32 << 10 },
-            read_retry: Duration::from_secs(1),
-        }
-    }
-}
-
-/// Where a subscriber wants to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// With what is published from now on.
-    Latest,
-    /// With the oldest event there is.
-    Earliest,
-    /// After the event with this id: a `Last-Event-ID`, as it was received.
-    After(String),
-}
-
-impl Start {
-    /// Reads a `Last-Event-ID`: empty is [`Latest`](Self::Latest), `earliest` is
-    /// [`Earliest`](Self::Earliest).
-    pub fn from_last_event_id(id: &str) -> Self {
-        match id {
-            "" => Self::Latest,
-            EARLIEST => Self::Earliest,
-            id => Self::After(id.to_owned()),
-        }
-    }
-
-    /// The id that it asks for, as it may be told to others: cut to 256 bytes.
-    pub fn requested(&self) -> Option<&str> {
-        match self {
-            Self::Latest => None,
-            Self::Earliest => Some(EARLIEST),
-            Self::After(id) => Some(requested(id)),
-        }
-    }
-}
-
-/// What a subscription is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// It waits for the place of a publisher's id.
-    Resolving,
-    /// It reads from the log what the shared tail no longer has.
-    Replaying,
-    /// It follows the shared tail.
-    Live,
-    /// It is over.
-    Closed,
-}
-
-impl Phase {
-    /// The phase as the API spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolving => "resolving",
-            Self::Replaying => "replaying",
-            Self::Live => "live",
-            Self::Closed => "closed",
-        }
-    }
-}
-
-/// What a subscription asks of whoever drives it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Demand {
-    /// Send these bytes.
-    Send(Piece),
-    /// Find the record with this publisher's id, then [`Subscription::handle_resolved`].
-    Resolve(PublisherId),
-    /// Look in the shared tail after this place, then [`Subscription::handle_tail`].
-    Tail(TailPlace),
-    /// Ask the log whether the topics have [ended](crate::log::Log::ended), then
-    /// [`Subscription::handle_ended`].
-    Ended,
-    /// Read the log since then, then [`Subscription::handle_read`].
-    Read(Since, ReadLimits),
-    /// Nothing to do before this moment, unless [`Subscription::handle_wake`] is called.
-    Wait(Instant),
-    /// The stream is over.
-    End,
-}
-
-/// A place in the shared tail, where ephemeral events stand between the records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TailPlace {
-    /// The last record behind it.
-    pub after: Offset,
-    /// How many ephemeral events, of all that there ever were, are behind it.
-    pub heard: u64,
-}
-
-/// What the shared tail has after a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TailRead {
-    /// The frames of what matches, and how far they reach.
-    Frames {
-        /// Whole frames, ready to be sent.
-        piece: Piece,
-        /// The offset of the last record among them, if there is one.
-        last: Option<Offset>,
-        /// All that matches up to here is among them.
-        through: TailPlace,
-        /// Whether a topic ended or was opened up to there.
-        marks: bool,
-        /// Whether the tail has more after it.
-        more: bool,
-    },
-    /// The tail does not reach back that far.
-    Behind,
-}
-
-/// What a subscription has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Delivered {
-    /// Events sent, notices not counted.
-    pub events: u64,
-    /// Bytes sent.
-    pub bytes: u64,
-    /// The gap notice since the last look, if there was one.
-    pub gap: Option<Gap>,
-}
 
 /// A subscriber's place in the log and the stream that follows from it.
 #[derive(Debug)]
