@@ -18,8 +18,9 @@
 //!
 //! A line that is not in step (new, slow, resuming, leaving) has a [`Subscription`], the same that
 //! an HTTP body has, and the shard does what that asks for, until it is in step again. Of a
-//! peer that takes only a part of what is written nothing is kept but its place, and how many
-//! bytes of which event it took: the rest is encoded again, from the tail or from the log.
+//! peer that takes only a part of what is written its place is kept, and how many bytes of which
+//! event it took: the rest is encoded again, from the tail or from the log. (Where a notice follows
+//! events in one write, as at the end of a stream, the bytes are kept until they are taken.)
 //!
 //! [`Subscription`]: crate::subscription::Subscription
 
@@ -123,8 +124,9 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Takes over a connection for the subscriber, which must not have been polled. The stream ends as one in an HTTP body does,
-    /// and the connection with it. An engine that has ended closes it at once.
+    /// Takes over a connection for the subscriber, which must not have been polled. The stream ends
+    /// as one in an HTTP body does, and the connection with it. An engine that has ended closes it
+    /// at once.
     pub fn adopt(&self, subscriber: Subscriber, connection: Connection) {
         let next = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         self.lines.send_modify(|lines| *lines += 1);
