@@ -25,7 +25,6 @@
 //! [`Subscription`]: crate::subscription::Subscription
 
 mod behind;
-mod delivery;
 mod desk;
 mod follow;
 mod framing;
@@ -35,7 +34,6 @@ mod line;
 mod outgoing;
 mod rest;
 mod shard;
-mod timers;
 mod wheel;
 
 use std::{

@@ -1,5 +1,8 @@
 //! A shard: a thread, its lines, and what wakes it.
 
+mod delivery;
+mod timers;
+
 use std::{
     collections::HashMap,
     io,
@@ -35,37 +38,37 @@ use crate::{
 
 /// A thread's lines.
 pub(super) struct Shard {
-    pub(super) poll: Poll,
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) bell: Arc<Bell>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) runtime: Handle,
-    pub(super) slow_write: Duration,
-    pub(super) open: watch::Sender<usize>,
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    bell: Arc<Bell>,
+    shared: Arc<Shared>,
+    runtime: Handle,
+    slow_write: Duration,
+    open: watch::Sender<usize>,
 
-    pub(super) lines: Slab<Line>,
-    pub(super) serial: u32,
-    pub(super) groups: Groups,
+    lines: Slab<Line>,
+    serial: u32,
+    groups: Groups,
     // Each once: nearly all lines have the same.
-    pub(super) configs: Vec<Arc<SubscriptionConfig>>,
+    configs: Vec<Arc<SubscriptionConfig>>,
     // Lines that go on in the next turn.
-    pub(super) again: Vec<LineKey>,
+    again: Vec<LineKey>,
     // Lines that look again when the shard has seen more.
-    pub(super) look: Vec<LineKey>,
-    pub(super) wheel: Wheel<LineKey>,
-    pub(super) clock: Clock,
-    pub(super) now: Instant,
-    pub(super) tick: Tick,
+    look: Vec<LineKey>,
+    wheel: Wheel<LineKey>,
+    clock: Clock,
+    now: Instant,
+    tick: Tick,
 
-    pub(super) epoch: Epoch,
+    epoch: Epoch,
     // All lines that are in step have got all there is for them up to here.
-    pub(super) seen: TailPlace,
-    pub(super) drain: Option<Drain>,
-    pub(super) closings: HashMap<u32, Closing>,
+    seen: TailPlace,
+    drain: Option<Drain>,
+    closings: HashMap<u32, Closing>,
 
-    pub(super) out: Outgoing,
-    pub(super) tally: Delivered,
-    pub(super) scratch: Box<[u8]>,
+    out: Outgoing,
+    tally: Delivered,
+    scratch: Box<[u8]>,
 }
 
 const WAKE: Token = Token(usize::MAX);
@@ -262,7 +265,7 @@ impl Shard {
         config
     }
 
-    pub(super) fn line(&mut self, key: LineKey) -> Option<&mut Line> {
+    fn line(&mut self, key: LineKey) -> Option<&mut Line> {
         self.lines.get_mut(key.id as usize).filter(|line| line.serial == key.serial)
     }
 
@@ -283,7 +286,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn go_on(&mut self, key: LineKey) {
+    fn go_on(&mut self, key: LineKey) {
         self.with(key, |line, desk| line.go_on(key, desk));
     }
 
@@ -325,7 +328,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn remove(&mut self, key: LineKey) {
+    fn remove(&mut self, key: LineKey) {
         if self.line(key).is_none() {
             return;
         }

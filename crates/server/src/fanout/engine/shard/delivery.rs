@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{groups::Group, line::LineKey, outgoing::Outgoing, shard::Shard};
+use super::Shard;
 use crate::{
     cursor::{Epoch, Offset},
-    fanout::ring::Entry,
+    fanout::{
+        engine::{groups::Group, line::LineKey, outgoing::Outgoing},
+        ring::Entry,
+    },
     record::Timestamp,
     subscription::{Delivered, TailPlace},
 };

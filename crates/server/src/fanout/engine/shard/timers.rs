@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::{
-    line::{LineKey, State},
-    shard::Shard,
-    wheel::Tick,
+use super::Shard;
+use crate::fanout::{
+    engine::{
+        line::{LineKey, State},
+        wheel::Tick,
+    },
+    interest::Closing,
 };
-use crate::fanout::interest::Closing;
 
 impl Shard {
     // It is looked after at that moment, or before.
