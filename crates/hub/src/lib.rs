@@ -27,6 +27,7 @@ mod held;
 mod hub;
 mod local;
 mod metrics;
+pub mod nats;
 mod problem;
 mod query;
 pub mod serve;
