@@ -204,8 +204,7 @@ fn refuse(shared: &Shared, numbers: Numbers, cause: &str) {
 
 /// Finds out whether the stream takes messages again.
 pub(super) async fn probe(shared: &Shared) {
-    let sender = message::Sender { node: shared.node, number: 0 };
-    let probe = publish(shared, shared.subjects.tick.clone(), message::tick(sender)).await;
+    let probe = publish(shared, shared.subjects.tick.clone(), message::tick()).await;
     match probe {
         Ok(ack) => {
             if let Acknowledged { result: Ack::Taken, .. } = acknowledged(ack, Numbers::new()).await

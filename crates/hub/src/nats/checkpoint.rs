@@ -105,8 +105,8 @@ pub(super) struct Memory {
     pub(super) records: u64,
     /// Records before it are kept only where they are carried.
     pub(super) carried_before: u64,
-    floor: u64,
-    trims: Vec<StoredTrim>,
+    pub(super) floor: u64,
+    pub(super) trims: Vec<StoredTrim>,
     pub(super) keys: Vec<StoredKey>,
     /// Records that repeat others, or were refused: they have no place in the log.
     pub(super) skipped: Vec<u64>,
@@ -115,7 +115,7 @@ pub(super) struct Memory {
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredTrim {
+pub(super) struct StoredTrim {
     topic: String,
     trimmed: u64,
     remembered: u64,
@@ -140,14 +140,17 @@ pub(super) enum MemoryError {
 }
 
 impl Memory {
-    /// Notes what the index remembers of what is gone.
-    pub(super) fn note<L: Copy>(&mut self, index: &Index<L>) {
-        self.first = index.first().0;
-        self.last = index.last().0;
-        self.records = index.records() as u64;
-        self.floor = index.trims_floor().0;
-        self.trims = index.trims().map(StoredTrim::from).collect();
-        self.later_ids = index.later_ids().map(|offset| offset.0).collect();
+    /// What the index remembers of what is gone.
+    pub(super) fn of<L: Copy>(index: &Index<L>) -> Self {
+        Self {
+            first: index.first().0,
+            last: index.last().0,
+            records: index.records() as u64,
+            floor: index.trims_floor().0,
+            trims: index.trims().map(StoredTrim::from).collect(),
+            later_ids: index.later_ids().map(|offset| offset.0).collect(),
+            ..Self::default()
+        }
     }
 
     /// Reminds an empty index of it.

@@ -87,7 +87,7 @@ impl Messages {
         let jetstream::Message { message, context } = message.map_err(|error| told(&error))?;
         let message = jetstream::Message { message, context };
         let info = message.info().map_err(|error| error.to_string())?;
-        let place = reading::at(info.stream_sequence, info.published);
+        let place = reading::at(info.stream_sequence, info.published.unix_timestamp_nanos());
         let pending = info.pending;
         Ok(Next { place, payload: message.message.payload, pending })
     }

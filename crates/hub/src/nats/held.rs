@@ -69,16 +69,6 @@ impl Held {
         }
     }
 
-    /// All that the stream holds.
-    pub(super) fn all(&self) -> Amount {
-        self.all
-    }
-
-    /// The messages of which nothing is kept.
-    pub(super) fn dead(&self) -> Amount {
-        self.dead
-    }
-
     /// The oldest message of which something is kept, if there is one.
     pub(super) fn first_live(&self) -> Option<u64> {
         self.messages.iter().find(|message| message.live > 0).map(|message| message.sequence)
@@ -146,8 +136,8 @@ mod tests {
         assert_eq!(held.clearable(false), Some(2_001));
         assert_eq!(held.first_live(), Some(2_001));
         held.clear(2_001);
-        assert_eq!(held.dead(), Amount::default());
-        assert_eq!(held.all(), Amount { messages: 2_000, bytes: 200_000 });
+        assert_eq!(held.dead, Amount::default());
+        assert_eq!(held.all, Amount { messages: 2_000, bytes: 200_000 });
         assert_eq!(held.clearable(false), None);
     }
 
@@ -155,9 +145,9 @@ mod tests {
     fn a_message_is_dead_with_its_last_record() {
         let mut held = held([2, 1]);
         held.release(1);
-        assert_eq!(held.dead().messages, 0);
+        assert_eq!(held.dead.messages, 0);
         held.release(1);
-        assert_eq!(held.dead(), Amount { messages: 1, bytes: 100 });
+        assert_eq!(held.dead, Amount { messages: 1, bytes: 100 });
         // Cleared already, or never there.
         held.release(9);
         assert_eq!(held.first_live(), Some(2));
@@ -183,7 +173,7 @@ mod tests {
             while let Some(to) = held.clearable(false) {
                 held.clear(to);
             }
-            let (all, dead) = (held.all(), held.dead());
+            let (all, dead) = (held.all, held.dead);
             assert!(dead.messages * 3 <= all.messages * 2 + 3_000, "{every}: {dead:?} of {all:?}");
         }
     }

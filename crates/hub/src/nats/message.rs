@@ -3,8 +3,8 @@
 //! ```text
 //!  message     magic "Td" │ version u8 │ kind u8 │ body
 //!  batches 1   node u64 │ (number u64 │ records u32 │ bytes u32 │ records…)…
-//!  tick    2   node u64 │ number u64
-//!  state   3   which u64 │ part u32 │ bytes…
+//!  tick    2
+//!  state   3   bytes…
 //!  checkpoint 4  JSON
 //!  carried 5   records…
 //! ```
@@ -59,21 +59,16 @@ impl Place {
     }
 }
 
-/// Who sent a message, and which of its.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Sender {
-    /// From chance, at each start.
-    pub(super) node: u64,
-    /// Counts what the node appends.
-    pub(super) number: u64,
-}
-
 /// What a message says.
 #[derive(Debug)]
 pub(super) enum Message {
-    Batches { node: u64, entries: Vec<Entry> },
-    Tick(Sender),
-    State { which: u64, part: u32, bytes: Bytes },
+    /// `node` says who sent them: a number from chance, at each start.
+    Batches {
+        node: u64,
+        entries: Vec<Entry>,
+    },
+    Tick,
+    State(Bytes),
     Checkpoint(Bytes),
     Carried(Vec<Carried>),
 }
@@ -88,6 +83,7 @@ pub(super) struct Carried {
 /// A batch in a message.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// Counts what the node appends.
     pub(super) number: u64,
     /// The index of its first record in the message.
     pub(super) first: usize,
@@ -148,24 +144,22 @@ pub(super) fn batches<'a>(node: u64, entries: impl IntoIterator<Item = &'a Encod
     out.into()
 }
 
-pub(super) fn tick(sender: Sender) -> Bytes {
-    let mut out = header(TICK);
-    out.extend_from_slice(&sender.node.to_le_bytes());
-    out.extend_from_slice(&sender.number.to_le_bytes());
-    out.into()
+pub(super) fn tick() -> Bytes {
+    with_body(TICK, &[])
 }
 
-pub(super) fn state(which: u64, part: u32, bytes: &[u8]) -> Bytes {
-    let mut out = header(STATE);
-    out.extend_from_slice(&which.to_le_bytes());
-    out.extend_from_slice(&part.to_le_bytes());
-    out.extend_from_slice(bytes);
-    out.into()
+/// The message of a part of a memory.
+pub(super) fn state(bytes: &[u8]) -> Bytes {
+    with_body(STATE, bytes)
 }
 
 pub(super) fn checkpoint(json: &[u8]) -> Bytes {
-    let mut out = header(CHECKPOINT);
-    out.extend_from_slice(json);
+    with_body(CHECKPOINT, json)
+}
+
+fn with_body(kind: u8, body: &[u8]) -> Bytes {
+    let mut out = header(kind);
+    out.extend_from_slice(body);
     out.into()
 }
 
@@ -210,11 +204,8 @@ impl Message {
                 }
                 Self::Batches { node, entries }
             }
-            TICK => Self::Tick(Sender { node: fields.u64()?, number: fields.u64()? }),
-            STATE => {
-                let (which, part) = (fields.u64()?, fields.u32()?);
-                Self::State { which, part, bytes: payload.slice_ref(fields.0) }
-            }
+            TICK => Self::Tick,
+            STATE => Self::State(payload.slice_ref(fields.0)),
             CHECKPOINT => Self::Checkpoint(payload.slice_ref(fields.0)),
             CARRIED => {
                 let mut carried = Vec::new();
@@ -235,7 +226,7 @@ impl Message {
         let entries = match self {
             Self::Batches { entries, .. } => entries,
             Self::Carried(carried) => return carried.into_iter().map(|one| one.record).collect(),
-            Self::Tick(_) | Self::State { .. } | Self::Checkpoint(_) => return Vec::new(),
+            Self::Tick | Self::State(_) | Self::Checkpoint(_) => return Vec::new(),
         };
         let news = entries.into_iter().flat_map(|entry| entry.records).enumerate();
         let time = place.time;

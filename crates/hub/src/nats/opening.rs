@@ -12,7 +12,7 @@ use super::{
     follower::{Messages, Next, told},
     limits::Limits,
     message::{self, Carried, Message, Place},
-    reading::{self, Found, find, store_error},
+    reading::{Found, find, store_error},
     state::State,
     subject::Subjects,
     upkeep,
@@ -172,7 +172,7 @@ async fn remembered(
     for &sequence in sequences {
         let found = find(link, sequence).await.map_err(|error| error.to_string())?;
         let part = found.and_then(|found| Message::parse(&found.payload).ok());
-        let Some(Message::State { bytes, .. }) = part else {
+        let Some(Message::State(bytes)) = part else {
             return Ok(Err(format!("message {sequence} is gone, a part of the checkpoint")));
         };
         memory.extend_from_slice(&bytes);

@@ -154,12 +154,12 @@ pub(super) async fn find(link: &Link, sequence: u64) -> Result<Option<Found>, Re
 }
 
 pub(super) fn place(message: &async_nats::jetstream::message::StreamMessage) -> Place {
-    at(message.sequence, message.time)
+    at(message.sequence, message.time.unix_timestamp_nanos())
 }
 
-/// Where a message stands that the stream took at this moment.
-pub(super) fn at(sequence: u64, time: async_nats::jetstream::message::DateTime) -> Place {
-    let ns = time.unix_timestamp_nanos().max(0).unsigned_abs();
+/// Where a message stands that the stream took at this moment, in nanoseconds since the Unix epoch.
+pub(super) fn at(sequence: u64, time_ns: i128) -> Place {
+    let ns = time_ns.max(0).unsigned_abs();
     let unix_ms = u64::try_from(ns / 1_000_000).unwrap_or(u64::MAX);
     let rest_ns = (ns % 1_000_000) as u32;
     Place { sequence, time: Timestamp { unix_ms }, rest_ns }

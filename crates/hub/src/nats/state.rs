@@ -333,14 +333,13 @@ impl State {
         let next = self.through() + 1;
         let oldest = self.held.first_live().unwrap_or(next);
         let oldest_place = Place { sequence: oldest, ..Place::default() }.offset(0);
-        let mut memory = Memory {
+        let memory = Memory {
             time_ms: self.time.unix_ms,
             carried_before: oldest.max(self.carried_before),
             keys: self.keys.known().map(StoredKey::from).collect(),
             skipped: self.skipped.range(oldest_place..).map(|offset| offset.0).collect(),
-            ..Memory::default()
+            ..Memory::of(&self.index)
         };
-        memory.note(&self.index);
         (memory, oldest, self.carriers.range(oldest..).copied().collect())
     }
 

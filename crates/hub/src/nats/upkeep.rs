@@ -19,7 +19,7 @@ use super::{
     connect::Link,
     follower::told,
     limits::Limits,
-    message::{self, Sender},
+    message,
     subject::Subjects,
 };
 
@@ -68,8 +68,8 @@ async fn tidy(shared: &Shared) {
         }
         let eager = shared.options.eager_upkeep;
         if tick.has_come(shared.state.read().is_overdue(Timestamp::now()), eager) {
-            let payload = message::tick(Sender { node: shared.node, number: 0 });
-            let tick = shared.link.jetstream.publish(shared.subjects.tick.clone(), payload).await;
+            let subject = shared.subjects.tick.clone();
+            let tick = shared.link.jetstream.publish(subject, message::tick()).await;
             if let Ok(ack) = tick {
                 // Whether it was taken is seen when it comes.
                 let _ = ack.await;
@@ -166,11 +166,10 @@ pub(super) async fn write(
     (memory, oldest, carried): (Memory, u64, Vec<u64>),
 ) -> Result<u64, String> {
     let bytes = memory.to_bytes();
-    let which = rand::random();
     let mut parts =
         Parts { sequences: Vec::new(), bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) };
-    for (part, bytes) in (0..).zip(bytes.chunks(PART_BYTES_MAX)) {
-        let payload = message::state(which, part, bytes);
+    for part in bytes.chunks(PART_BYTES_MAX) {
+        let payload = message::state(part);
         parts.sequences.push(publish(link, &subjects.state, payload).await?);
     }
     let checkpoint = Checkpoint::new(epoch, limits.clone(), through, oldest, parts, carried);
