@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    SEED,
     fault::{Fault, STREAM},
     faults, seed,
     stage::Stage,
@@ -62,7 +63,7 @@ async fn the_servers_themselves_lose_nothing_that_they_acknowledged() {
         let lost = lost(&jetstream, &acknowledged).await;
         let count = acknowledged.lock().len();
         println!("{number:3} {fault:?}: of {count} messages acknowledged {} are lost", lost.len());
-        assert!(lost.is_empty(), "TIDINGS_TEST_SEED={seed}: lost by the servers: {lost:?}");
+        assert!(lost.is_empty(), "{SEED}={seed}: lost by the servers: {lost:?}");
     }
     stop.send_replace(true);
     for publisher in publishers {

@@ -28,6 +28,11 @@ use publisher::{Publisher, TOPICS};
 use stage::Stage;
 use subscriber::Subscriber;
 
+/// In the environment: the seed of an earlier run.
+const SEED: &str = "TIDINGS_TEST_SEED";
+/// In the environment: how many faults are to come.
+const FAULTS: &str = "TIDINGS_FAULTS";
+
 const PUBLISHERS: u64 = 4;
 const SUBSCRIBERS_OF_ALL: usize = 4;
 /// How long the last events may take to reach everybody.
@@ -49,14 +54,14 @@ async fn hubs_over_nats_lose_nothing_that_they_acknowledged() {
 }
 
 fn seed() -> u64 {
-    let seed = env::var("TIDINGS_TEST_SEED")
-        .map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
-    println!("replay with TIDINGS_TEST_SEED={seed}");
+    let seed =
+        env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
+    println!("replay with {SEED}={seed}");
     seed
 }
 
 fn faults(default: usize) -> usize {
-    env::var("TIDINGS_FAULTS").map_or(default, |faults| faults.parse().expect("a number"))
+    env::var(FAULTS).map_or(default, |faults| faults.parse().expect("a number"))
 }
 
 /// Publishes and follows while that many faults come, and checks what arrived.
@@ -107,7 +112,7 @@ async fn endure(mut stage: Stage, kinds: &[Fault], faults: usize, seed: u64) {
 
     let submissions = ledger.submissions();
     let checked = check(&submissions, &delivered).unwrap_or_else(|violation| {
-        panic!("TIDINGS_TEST_SEED={seed}: {violation}");
+        panic!("{SEED}={seed}: {violation}");
     });
     for (fault, silences) in &told {
         let longest = silences.iter().max().expect("it came at least once");

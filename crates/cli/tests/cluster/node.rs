@@ -71,7 +71,11 @@ impl Node {
         });
         match ready.await {
             Ok(address) => self.address = address,
-            Err(_) => panic!("the hub is not ready within {READY_WITHIN:?}:\n{}", self.log()),
+            Err(_) => {
+                let log = self.log();
+                let lines: Vec<_> = log.lines().rev().take(20).collect();
+                panic!("the hub is not ready within {READY_WITHIN:?}, the last first: {lines:#?}");
+            }
         }
     }
 
@@ -95,6 +99,9 @@ impl Node {
             .args(["serve", "--listen", &self.address.to_string()])
             .args(["--heartbeat", crate::subscriber::HEARTBEAT, "--no-demo"])
             .args(&self.store)
+            // A hub takes what begins with TIDINGS_ for an option of its own.
+            .env_remove(crate::SEED)
+            .env_remove(crate::FAULTS)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
