@@ -34,15 +34,16 @@ pub(super) async fn run(shared: &Shared) {
     tokio::join!(watch(shared), tidy(shared));
 }
 
-fn looks() -> Interval {
-    let mut looks = interval(LOOK_EVERY);
+fn looks(shared: &Shared) -> Interval {
+    let every = if shared.options.eager_upkeep { LOOK_EVERY / 100 } else { LOOK_EVERY };
+    let mut looks = interval(every);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     looks
 }
 
 // Gives up batches that were not answered, and finds out when others may be.
 async fn watch(shared: &Shared) {
-    let mut looks = looks();
+    let mut looks = looks(shared);
     loop {
         looks.tick().await;
         let health = &shared.health;
@@ -58,7 +59,7 @@ async fn watch(shared: &Shared) {
 }
 
 async fn tidy(shared: &Shared) {
-    let mut looks = looks();
+    let mut looks = looks(shared);
     let mut tick = Turn::default();
     let mut checkpoint = Turn::default();
     loop {
