@@ -25,7 +25,7 @@ use checker::{Delivered, Follows, check};
 use fault::Fault;
 use ledger::Ledger;
 use publisher::{Publisher, TOPICS};
-use stage::Stage;
+use stage::{Settled, Stage};
 use subscriber::Subscriber;
 
 /// In the environment: the seed of an earlier run.
@@ -92,10 +92,11 @@ async fn endure(mut stage: Stage, kinds: &[Fault], faults: usize, seed: u64) {
     for (number, fault) in Fault::deal(kinds, faults, &mut random).into_iter().enumerate() {
         ledger.take_silence();
         fault.strike(&mut stage, &mut random).await;
-        let settled = stage.settle(&ledger).await;
+        let Settled { servers, hubs } = stage.settle(&ledger).await;
         let silence = ledger.take_silence();
         println!(
-            "{number:3} {fault:?}: {silence:.1?} without an acknowledgement, all well {settled:.1?} after it"
+            "{number:3} {fault:?}: {silence:.1?} without an acknowledgement; servers were well \
+             {servers:.1?} after it, and hubs {hubs:.1?} later"
         );
         told.entry(fault).or_default().push(silence);
     }

@@ -26,6 +26,13 @@ pub(crate) struct Stage {
     seed: u64,
 }
 
+/// How long it took until all was well.
+pub(crate) struct Settled {
+    pub(crate) servers: Duration,
+    /// After the servers.
+    pub(crate) hubs: Duration,
+}
+
 impl Stage {
     /// One hub that keeps its log on disk.
     pub(crate) async fn alone(seed: u64) -> Self {
@@ -57,13 +64,13 @@ impl Stage {
         self.cluster.as_mut().expect("the fault is one of a cluster")
     }
 
-    /// Waits until every hub takes events again, and many are acknowledged; answers how long that
-    /// took.
-    pub(crate) async fn settle(&mut self, ledger: &Ledger) -> Duration {
+    /// Waits until the servers are well, every hub takes events again, and many are acknowledged.
+    pub(crate) async fn settle(&mut self, ledger: &Ledger) -> Settled {
         let begun = Instant::now();
         if let Some(cluster) = &mut self.cluster {
             cluster.ready().await;
         }
+        let servers = begun.elapsed();
         let settled = timeout(SETTLED_WITHIN, async {
             let http = client::new();
             let mut turn = interval(Duration::from_millis(20));
@@ -76,7 +83,7 @@ impl Stage {
             ledger.more(ACKNOWLEDGED_BETWEEN).await;
         });
         assert!(settled.await.is_ok(), "publishing does not work within {SETTLED_WITHIN:?}");
-        begun.elapsed()
+        Settled { servers, hubs: begun.elapsed() - servers }
     }
 
     /// Writes what hubs and servers wrote where it outlives them.
