@@ -21,6 +21,17 @@ pub(crate) async fn run(log: SharedLog) {
     }
 }
 
+/// Waits until the log is over: that of a memory or a directory never is.
+pub(crate) async fn over(log: &SharedLog) {
+    loop {
+        if let Some(cause) = log.state().over {
+            tracing::warn!(%cause, "the log is over; its subscribers are sent away, and it is opened anew");
+            return;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
 async fn reopen(log: &SharedLog) {
     let mut wait = LOOK_EVERY;
     let mut told = String::new();

@@ -90,6 +90,19 @@ pub trait Log: Send + Sync + 'static {
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>>;
 
+    /// Whether the log has got as far as `offset`.
+    ///
+    /// A log that others append to takes in first what they had appended when it was asked, and so
+    /// does [`resolve`](Self::resolve) before it says that there is no such id: whoever got an
+    /// event from another of them may ask for what comes after it.
+    ///
+    /// # Errors
+    /// [`ReadError`] if it cannot be found out at present.
+    fn reach(&self, offset: Offset) -> BoxFuture<'_, Result<bool, ReadError>> {
+        let reached = self.bounds().last >= offset;
+        Box::pin(std::future::ready(Ok(reached)))
+    }
+
     /// The record at `offset`, if it is still there.
     fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>>;
 
