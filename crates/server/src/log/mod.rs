@@ -211,8 +211,9 @@ pub enum AppendError {
     /// Too much is waiting to be written. Nothing was appended; try again later.
     #[error("the log is overloaded: too many events are waiting to be written")]
     Overloaded,
-    /// A write failed, and the log takes no more until it is reopened. Nothing was appended.
-    #[error("the log stopped taking events after a failed write: {cause}")]
+    /// A write failed, or what the log is written to is away, and the log takes no more until that
+    /// is mended. Nothing was appended.
+    #[error("the log takes no events at present: {cause}")]
     Latched {
         /// What failed.
         cause: Arc<str>,
@@ -397,7 +398,7 @@ pub struct LogState {
     pub bytes: u64,
     /// Topics with records.
     pub topics: usize,
-    /// Why no appends are taken, if a write failed.
+    /// Why no appends are taken, if a write failed or what it is written to is away.
     pub latched: Option<Arc<str>>,
     /// Why the log has ended, if it has: it takes and gives nothing any more, and what is there is
     /// to be opened as another log, maybe of another epoch. Only of a log that others write to.
