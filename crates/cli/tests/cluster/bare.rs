@@ -53,6 +53,7 @@ async fn the_servers_themselves_lose_nothing_that_they_acknowledged() {
             stopped.clone(),
         )));
     }
+    let mut asked = 0;
     for (number, fault) in
         Fault::deal(&Fault::OF_SERVERS, faults(10), &mut random).into_iter().enumerate()
     {
