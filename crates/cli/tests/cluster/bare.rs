@@ -1,5 +1,10 @@
-//! The servers alone, under the same faults, followed by no hub: what they lose here is not lost
-//! by a hub.
+//! The servers alone, under the same faults, followed by no hub: what goes wrong here is not a
+//! hub's doing.
+//!
+//! With nats-server 2.9.10, [`when_their_leader_stands_still`] fails: a leader that stood still until
+//! another led, and then went on, keeps messages of its own at some sequences where the others hold
+//! those that came after it, and nobody ever mends that. Whoever then reads from that server, or is
+//! followed by it, gets another stream.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,20 +20,30 @@ use crate::{
     SEED,
     fault::{Fault, STREAM},
     faults,
-    replicas::{connect, lacking, leader_lacks},
+    replicas::{Replicas, connect},
     seed,
     stage::Stage,
 };
 
-const PUBLISHERS: usize = 4;
+const PUBLISHERS: usize = 8;
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The sequences that were acknowledged.
-type Acknowledged = Arc<Mutex<Vec<u64>>>;
+/// What was acknowledged, and the sequence that it was acknowledged with.
+type Acknowledged = Arc<Mutex<Vec<(u64, String)>>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "tries the NATS servers and nothing of the hub: for when the test above loses something"]
-async fn the_servers_themselves_lose_nothing_that_they_acknowledged() {
+#[ignore = "tries the NATS servers, and nothing of the hub"]
+async fn the_servers_hold_the_same_and_all_that_they_acknowledged() {
+    endure(&Fault::OF_SERVERS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "fails with nats-server 2.9.10, without any hub: see above"]
+async fn when_their_leader_stands_still() {
+    endure(&[Fault::FreezeLeader]).await;
+}
+
+async fn endure(kinds: &[Fault]) {
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let mut stage = Stage::cluster(seed, 0, 3).await;
@@ -53,28 +68,31 @@ async fn the_servers_themselves_lose_nothing_that_they_acknowledged() {
             stopped.clone(),
         )));
     }
-    let mut asked = 0;
-    for (number, fault) in
-        Fault::deal(&Fault::OF_SERVERS, faults(10), &mut random).into_iter().enumerate()
-    {
+    for (number, fault) in Fault::deal(kinds, faults(10), &mut random).into_iter().enumerate() {
         fault.strike(&mut stage, &mut random).await;
         stage.cluster_mut().ready().await;
         more(&acknowledged, 40).await;
-        let sequences = acknowledged.lock().clone();
-        let lost = leader_lacks(&jetstream, &sequences).await;
-        let count = sequences.len();
-        println!(
-            "{number:3} {fault:?}: of {count} messages acknowledged the leader lacks {lost:?}"
-        );
+        println!("{number:3} {fault:?}");
     }
     stop.send_replace(true);
     for publisher in publishers {
         publisher.await.unwrap();
     }
-    let sequences = acknowledged.lock().clone();
-    let lost = lacking(stage.cluster_mut(), &sequences).await;
-    println!("of {} messages acknowledged the servers lack {lost:?}", sequences.len());
-    assert!(lost.values().all(Vec::is_empty), "{SEED}={seed}: lost by the servers: {lost:?}");
+    let acknowledged = acknowledged.lock().clone();
+    let replicas = Replicas::read(stage.cluster_mut()).await;
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .map(|(sequence, data)| (sequence, data, replicas.with(*sequence, data)))
+        .filter(|(.., servers)| *servers < replicas.asked().0)
+        .collect();
+    let differences = replicas.differences();
+    println!(
+        "{} messages acknowledged; servers and messages asked: {:?}; acknowledged, and held by so \
+         many servers only: {lost:#?}; not the same in all: {differences:#?}",
+        acknowledged.len(),
+        replicas.asked(),
+    );
+    assert!(lost.is_empty() && differences.is_empty(), "{SEED}={seed}");
 }
 
 async fn publish(
@@ -89,10 +107,11 @@ async fn publish(
         }
         let data = format!("{number}.{sent}");
         let subject = format!("{STREAM}.{number}");
-        let stored = async { jetstream.publish(subject, data.into()).await.ok()?.await.ok() };
+        let stored =
+            async { jetstream.publish(subject, data.clone().into()).await.ok()?.await.ok() };
         // What got no answer is there or not, and is not sent again.
         if let Some(stored) = stored.await {
-            acknowledged.lock().push(stored.sequence);
+            acknowledged.lock().push((stored.sequence, data));
         }
         // Not for anything to happen: for the pace.
         sleep(Duration::from_millis(10)).await;

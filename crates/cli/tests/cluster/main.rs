@@ -22,11 +22,11 @@ use futures_util::future::try_join_all;
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
-use checker::{Delivered, Follows, Submission, check};
+use checker::{Delivered, Follows, check};
 use fault::Fault;
 use ledger::Ledger;
 use publisher::{Publisher, TOPICS};
-use replicas::lacking;
+use replicas::Replicas;
 use stage::{Settled, Stage};
 use subscriber::Subscriber;
 
@@ -119,8 +119,8 @@ async fn endure(mut stage: Stage, kinds: &[Fault], faults: usize, seed: u64) {
         Err(violation) => {
             println!("{violation}");
             if let Some(cluster) = &mut stage.cluster {
-                let lacking = lacking(cluster, &sequences(&submissions)).await;
-                println!("of the messages with acknowledged events, each server lacks {lacking:?}");
+                let replicas = Replicas::read(cluster).await;
+                println!("not the same in all servers: {:#?}", replicas.differences());
             }
             panic!("{SEED}={seed}: {violation}");
         }
@@ -134,18 +134,6 @@ async fn endure(mut stage: Stage, kinds: &[Fault], faults: usize, seed: u64) {
     }
     let failed: usize = stage.nodes.iter().map(|node| node.failed_starts).sum();
     println!("{checked:?}, {failed} starts of a hub failed and were tried again");
-}
-
-/// The messages of the stream that hold what was acknowledged.
-fn sequences(submissions: &[Submission]) -> Vec<u64> {
-    let ids =
-        submissions.iter().filter_map(|one| one.acknowledged.as_ref()).flat_map(|ack| &ack.ids);
-    let offset = |id: &String| id.rsplit_once('-')?.1.parse::<u64>().ok();
-    // What stands below is the event's place in its message.
-    let mut sequences: Vec<_> = ids.filter_map(offset).map(|offset| offset >> 16).collect();
-    sequences.sort_unstable();
-    sequences.dedup();
-    sequences
 }
 
 async fn arrived(subscribers: Vec<JoinHandle<Delivered>>) -> Vec<Delivered> {
