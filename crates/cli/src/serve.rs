@@ -4,9 +4,9 @@ use std::{io, process::ExitCode};
 
 use tidings_hub::{
     config::{Config, ConfigError, LogFormat, Options, Store},
-    disk::OpenError,
+    nats::Fault,
     serve::{ServeError, Server},
-    store,
+    store::{self, OpenError},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -18,6 +18,7 @@ use tracing_subscriber::{EnvFilter, filter::FromEnvError};
 /// tidings-data. Every option can also be set in the environment (TIDINGS_HISTORY_AGE=1d) and in
 /// a TOML file (history_age = "1d").
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXITS)]
 pub(crate) struct Args {
     #[command(flatten)]
     options: Options,
@@ -59,8 +60,36 @@ pub(crate) fn run(args: Args) -> ExitCode {
         text.push_str("; is a hub running there already? --listen 127.0.0.1:0 takes a free port");
     }
     anstream::eprintln!("error: {text}");
-    // 2 is what a command line that is not understood exits with.
-    ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
+    ExitCode::from(error.exit_code())
+}
+
+const EXITS: &str = "\
+Exit codes:
+  0  The hub was told to leave, and has left.
+  1  It could not start for a reason that has no code of its own, such as an address that is taken
+     or a directory that another hub has.
+  2  The command line, the environment or the configuration file is not understood.
+  3  NATS cannot be reached, or was not ready within --nats-wait. It may help to try again.
+  4  NATS does not let the hub in: credentials, TLS or permissions, or their files.
+  5  The NATS servers cannot do what a hub needs: too old, without JetStream, a max_payload that is
+     too small, not as many servers as --nats-replicas, or no room.
+  6  The stream in NATS is not as this hub needs it.";
+
+impl Error {
+    /// What the program exits with. [`EXITS`] tells it to people.
+    fn exit_code(&self) -> u8 {
+        match self {
+            // Also what a command line that clap does not understand exits with.
+            Self::Config(_) => 2,
+            Self::Store(OpenError::Nats(error)) => match error.fault() {
+                Fault::Unreachable => 3,
+                Fault::Refused => 4,
+                Fault::Server => 5,
+                Fault::Stream => 6,
+            },
+            _ => 1,
+        }
+    }
 }
 
 fn start(args: Args) -> Result<(), Error> {
@@ -78,6 +107,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     let history = match &config.store {
         Store::Memory => "memory".to_owned(),
         Store::Disk { dir, .. } => dir.display().to_string(),
+        Store::Nats { place, .. } => place.to_string(),
     };
     let events = log.state().records;
     let server = Server::bind(config, log).await?;
@@ -95,8 +125,12 @@ async fn serve(config: Config) -> Result<(), Error> {
 }
 
 fn log_to_stderr(format: LogFormat) -> Result<(), Error> {
-    let filter =
+    let mut filter =
         EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env()?;
+    // The hub tells itself what happens to its connection, once; the client tells each try.
+    if !filter.to_string().contains("async_nats") {
+        filter = filter.add_directive("async_nats=off".parse().expect("a directive"));
+    }
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => {

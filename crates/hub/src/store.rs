@@ -6,13 +6,26 @@ use tidings_server::log::{MemoryLog, SharedLog};
 
 use crate::{
     config::{Config, Store},
-    disk::{self, DiskLog, OpenError},
+    disk::{self, DiskLog},
+    nats::{self, NatsLog},
 };
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// That on disk. The operator's to mend.
+    #[error(transparent)]
+    Disk(#[from] disk::OpenError),
+    /// That in NATS. [`nats::OpenError::fault`] says whose it is to mend.
+    #[error(transparent)]
+    Nats(#[from] nats::OpenError),
+}
 
 /// Opens the log that the configuration names.
 ///
 /// # Errors
-/// [`OpenError`] says what is wrong with the directory; it is the operator's to mend.
+/// [`OpenError`] says what is wrong with the directory, or with NATS and the stream.
 pub async fn open(config: &Config) -> Result<SharedLog, OpenError> {
     match &config.store {
         Store::Memory => {
@@ -28,10 +41,19 @@ pub async fn open(config: &Config) -> Result<SharedLog, OpenError> {
             options.durability = *durability;
             options.new_epoch = *new_epoch;
             let opening = tokio::task::spawn_blocking(|| DiskLog::open(options));
-            opening
-                .await
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-                .map(|log| Arc::new(log) as SharedLog)
+            let opened =
+                opening.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+            Ok(Arc::new(opened?))
+        }
+        Store::Nats { place, new_epoch } => {
+            let mut options = nats::Options::new((**place).clone());
+            let largest = config.limits.body_bytes_max.max(config.limits.data_bytes_max);
+            options.message_bytes_max = largest + nats::Options::MESSAGE_REST_BYTES;
+            options.retention = config.retention;
+            options.rules = config.topic_rules.clone();
+            options.key_window = config.key_window;
+            options.new_epoch = *new_epoch;
+            Ok(NatsLog::open(options).await?)
         }
     }
 }
