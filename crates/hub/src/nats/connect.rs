@@ -47,34 +47,39 @@ impl Link {
         let place = &options.place;
         let credentials = Credentials::read(place).await?;
         let witness = Witness::default();
-        let patience = Patience::of(place);
-        let unanswered = || OpenError::Unreachable {
-            servers: place.servers.clone(),
-            wait: place.wait,
-            cause: None,
+        let mut patience = Patience::of(place);
+        let client = loop {
+            let unanswered = || unreachable(place);
+            let dialled = dial(place, &credentials, &witness);
+            if let Some(client) = patience.attempt(dialled, unanswered).await? {
+                break client;
+            }
         };
-        let client =
-            patience.until(async || dial(place, &credentials, &witness).await, unanswered).await?;
         check_version(&client)?;
         check_max_payload(&client, options.message_bytes_max)?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(Self::REQUEST_TIMEOUT);
-        let unready = || not_ready(place, "no answer".into());
-        let stream = patience.until(
-            async || {
-                tokio::select! {
-                    biased;
-                    stream = get_or_create(place, &client, &jetstream) => stream,
-                    violation = witness.violation() => {
-                        Err(Trouble::Final(OpenError::Permission { violation }))
-                    }
-                }
-            },
-            unready,
-        );
-        let stream = stream.await?;
+        let stream = loop {
+            let unanswered = || not_ready(place, "no answer".into());
+            let stream = permitted(&witness, led(place, &client, &jetstream));
+            if let Some(stream) = patience.attempt(stream, unanswered).await? {
+                break stream;
+            }
+        };
         requirements::check(place, &stream.cached_info().config)?;
         Ok(Self { client, jetstream, stream })
+    }
+}
+
+/// What comes of it, unless the server forbids it: to that it gives no answer.
+async fn permitted<T>(
+    witness: &Witness,
+    attempt: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    tokio::select! {
+        biased;
+        result = attempt => result,
+        violation = witness.violation() => Err(Trouble::Final(OpenError::Permission { violation })),
     }
 }
 
@@ -96,6 +101,21 @@ fn is_new_enough(version: &str) -> bool {
 fn check_max_payload(client: &Client, needed: usize) -> Result<(), OpenError> {
     let max_payload = client.server_info().max_payload;
     if max_payload >= needed { Ok(()) } else { Err(OpenError::MaxPayload { needed, max_payload }) }
+}
+
+/// The stream, once one of its servers leads: one that was just made has no leader yet.
+async fn led(
+    place: &Place,
+    client: &Client,
+    jetstream: &jetstream::Context,
+) -> Result<stream::Stream, Trouble> {
+    let stream = get_or_create(place, client, jetstream).await?;
+    match &stream.cached_info().cluster {
+        Some(cluster) if cluster.leader.as_ref().is_none_or(String::is_empty) => {
+            Err(Trouble::NotYet(not_ready(place, "the stream has no leader".into())))
+        }
+        _ => Ok(stream),
+    }
 }
 
 async fn get_or_create(
@@ -197,14 +217,21 @@ fn named(client: &Client) -> Option<usize> {
     Some(client.server_info().connect_urls.len()).filter(|&count| count > 0)
 }
 
+fn unreachable(place: &Place) -> OpenError {
+    OpenError::Unreachable { servers: place.servers.clone(), wait: place.wait, cause: None }
+}
+
 fn not_ready(place: &Place, why: String) -> OpenError {
     OpenError::NotReady { place: Box::new(place.clone()), why }
 }
 
 /// How long a start waits for servers that are about to start.
 struct Patience {
-    began: Instant,
     wait: Duration,
+    end: Instant,
+    pause: Duration,
+    // What the try before came to, if it failed.
+    last: Option<OpenError>,
 }
 
 impl Patience {
@@ -214,38 +241,41 @@ impl Patience {
     const TRY_MIN: Duration = Duration::from_secs(2);
 
     fn of(place: &Place) -> Self {
-        Self { began: Instant::now(), wait: place.wait }
+        let (wait, pause) = (place.wait, Self::PAUSE_MIN);
+        Self { wait, end: Instant::now() + wait, pause, last: None }
     }
 
-    /// Tries until it works, or cannot any more, or time is up: then the last failure is the
-    /// answer, or else what `unanswered` makes.
-    async fn until<T>(
-        &self,
-        attempt: impl AsyncFn() -> Result<T, Trouble>,
+    /// What comes of a try. `None`, after a pause, if it may be worth another.
+    ///
+    /// # Errors
+    /// If it is not, or time is up: then what this or the last try came to, or else what
+    /// `unanswered` makes.
+    async fn attempt<T>(
+        &mut self,
+        attempt: impl Future<Output = Result<T, Trouble>>,
         unanswered: impl FnOnce() -> OpenError,
-    ) -> Result<T, OpenError> {
-        let end = self.began + self.wait;
-        let mut pause = Self::PAUSE_MIN;
-        let mut last = None;
-        loop {
-            let now = Instant::now();
-            let attempt_end = if last.is_none() { end.max(now + Self::TRY_MIN) } else { end };
-            let error = match timeout_at(attempt_end, attempt()).await {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(Trouble::Final(error))) => return Err(error),
-                Ok(Err(Trouble::NotYet(error))) => error,
-                Err(_) => return Err(last.unwrap_or_else(unanswered)),
-            };
-            if Instant::now() + pause >= end {
-                return Err(error);
+    ) -> Result<Option<T>, OpenError> {
+        let is_first = self.last.is_none();
+        let end = if is_first { self.end.max(Instant::now() + Self::TRY_MIN) } else { self.end };
+        let error = match timeout_at(end, attempt).await {
+            Ok(Ok(value)) => {
+                self.last = None;
+                return Ok(Some(value));
             }
-            if last.is_none() {
-                let wait = humantime::format_duration(self.wait);
-                tracing::info!("waiting for NATS for up to {wait}");
-            }
-            last = Some(error);
-            sleep(pause).await;
-            pause = (pause * 2).min(Self::PAUSE_MAX);
+            Ok(Err(Trouble::Final(error))) => return Err(error),
+            Ok(Err(Trouble::NotYet(error))) => error,
+            Err(_) => return Err(self.last.take().unwrap_or_else(unanswered)),
+        };
+        if Instant::now() + self.pause >= self.end {
+            return Err(error);
         }
+        if is_first {
+            let wait = humantime::format_duration(self.wait);
+            tracing::info!("waiting for NATS for up to {wait}: {error}");
+        }
+        self.last = Some(error);
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Self::PAUSE_MAX);
+        Ok(None)
     }
 }

@@ -1,6 +1,6 @@
 //! Why the clustered log could not be opened.
 
-use std::{fmt, io, path::PathBuf, time::Duration};
+use std::{error::Error, fmt, io, path::PathBuf, time::Duration};
 
 use async_nats::{ConnectError, jetstream};
 
@@ -34,17 +34,17 @@ pub enum OpenError {
     /// No server could be reached in time. The servers', the network's, or that of who wrote the
     /// addresses.
     #[error(
-        "NATS could not be reached at {servers} within {}; see that it runs and that the address \
-         is right, or wait longer with --nats-wait",
-        humantime::format_duration(*wait)
+        "NATS could not be reached at {servers} within {}: {}; see that it runs there and that the \
+         address is right, or wait longer with --nats-wait",
+        humantime::format_duration(*wait),
+        cause.as_deref().map_or_else(|| "no answer".into(), innermost)
     )]
     Unreachable {
         /// Where it was looked for.
         servers: Servers,
         /// For how long.
         wait: Duration,
-        /// What the last try came to.
-        #[source]
+        /// What the last try came to, if to anything.
         cause: Option<Box<ConnectError>>,
     },
     /// A server was reached, but JetStream was not ready in time: no leader, or no answer. Mostly
@@ -62,27 +62,23 @@ pub enum OpenError {
         why: String,
     },
     /// NATS does not know the hub, or not by what it showed. The operator's to mend.
-    #[error("NATS at {servers} refuses the hub; {advice}")]
+    #[error("NATS at {servers} refuses the hub: {}; {advice}", innermost(cause))]
     Unauthorized {
         /// The servers.
         servers: Servers,
         /// What to look at.
         advice: &'static str,
         /// What the server says.
-        #[source]
         cause: Box<ConnectError>,
     },
     /// TLS does not come about. The operator's to mend.
-    #[error(
-        "TLS with NATS at {servers} fails; --nats-ca names the roots to trust, --nats-cert and \
-         --nats-key a certificate of the hub's own, if NATS asks for one, and the host in the URL \
-         is to be one that the server's certificate names"
-    )]
+    #[error("TLS with NATS at {servers} fails: {}; {advice}", innermost(cause))]
     Tls {
         /// The servers.
         servers: Servers,
+        /// What to look at.
+        advice: &'static str,
         /// What fails.
-        #[source]
         cause: Box<ConnectError>,
     },
     /// The hub's user lacks a permission. The operator of NATS's to mend.
@@ -126,7 +122,7 @@ pub enum OpenError {
     /// The server does not take messages as large as the hub may write. The operator's to mend.
     #[error(
         "the NATS server takes messages of at most {max_payload} bytes, and the hub may write such \
-         of {needed}; start nats-server with max_payload: {needed}, or the hub with {}",
+         of {needed}; start nats-server with max_payload: {needed}{}",
         fitting(*max_payload)
     )]
     MaxPayload {
@@ -284,9 +280,20 @@ impl fmt::Display for Differences {
 
 fn fitting(max_payload: usize) -> String {
     match max_payload.checked_sub(Options::MESSAGE_REST_BYTES) {
-        Some(bytes @ 1..) => format!("--body-bytes-max {bytes} --data-bytes-max {bytes}"),
-        _ => "other servers: this is less than a hub can do with".into(),
+        Some(bytes @ 1..) => {
+            format!(", or the hub with --body-bytes-max {bytes} --data-bytes-max {bytes}")
+        }
+        _ => String::new(),
     }
+}
+
+/// What went wrong, without the words of those that only pass it on.
+fn innermost(error: &ConnectError) -> String {
+    let mut innermost: &dyn Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string().trim_start_matches("nats: ").to_owned()
 }
 
 fn known(servers: Option<usize>) -> String {
@@ -298,4 +305,28 @@ fn known(servers: Option<usize>) -> String {
         };
         format!(" ({count} {them} to clients)")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_servers_are_counted_where_they_name_themselves() {
+        let cause = r#"{ "code": 400, "err_code": 10005, "description": "no suitable peers" }"#;
+        let said = |servers| {
+            let cause: jetstream::Error = serde_json::from_str(cause).unwrap();
+            let stream = StreamName::default();
+            OpenError::Replicas { stream, replicas: 3, servers, cause }.to_string()
+        };
+        assert!(said(Some(2)).contains("(2 servers of the cluster name themselves to clients);"));
+        assert!(said(None).contains("error code 10005); start more servers"));
+    }
+
+    #[test]
+    fn a_server_for_tiny_messages_alone_is_of_no_use() {
+        let said = |max_payload| OpenError::MaxPayload { needed: 1 << 20, max_payload }.to_string();
+        assert!(said(65_536).ends_with("with --body-bytes-max 32768 --data-bytes-max 32768"));
+        assert!(said(1_024).ends_with("max_payload: 1048576"));
+    }
 }

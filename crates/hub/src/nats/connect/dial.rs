@@ -57,30 +57,52 @@ fn trouble(place: &Place, credentials: &Credentials, cause: ConnectError) -> Tro
             ["authentication expired", "authentication revoked"].iter().any(|no| text.contains(no))
         }
     };
-    let is_tls = cause.kind() == ConnectErrorKind::Tls || has_tls_error(&cause);
+    let tls = tls_error(&cause).map(tls_advice);
+    let tls = tls.or((cause.kind() == ConnectErrorKind::Tls).then_some(TLS_FILES));
     let cause = Box::new(cause);
     if is_refused {
         let advice = credentials.advice();
         Trouble::Final(OpenError::Unauthorized { servers, advice, cause })
-    } else if is_tls {
-        Trouble::Final(OpenError::Tls { servers, cause })
+    } else if let Some(advice) = tls {
+        Trouble::Final(OpenError::Tls { servers, advice, cause })
     } else {
         Trouble::NotYet(OpenError::Unreachable { servers, wait: place.wait, cause: Some(cause) })
     }
 }
 
-fn has_tls_error(error: &ConnectError) -> bool {
+fn tls_error(error: &ConnectError) -> Option<&rustls::Error> {
     let mut next = error.source();
     while let Some(error) = next {
         // An I/O error's source is that of what it wraps.
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if wrapped.is_some_and(|error| error.is::<rustls::Error>()) || error.is::<rustls::Error>() {
-            return true;
+        let wrapped = wrapped.and_then(|error| error.downcast_ref());
+        if let Some(error) = wrapped.or_else(|| error.downcast_ref()) {
+            return Some(error);
         }
         next = error.source();
     }
-    false
+    None
 }
+
+fn tls_advice(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidMessage(_) => {
+            "the server seems to speak none there: then its URL begins with nats://, and --nats-ca, \
+             --nats-cert and --nats-key are left out"
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            "--nats-ca names the roots to trust, and the host in the URL is to be one that the \
+             server's certificate names"
+        }
+        rustls::Error::AlertReceived(_) => {
+            "the server wants a certificate of the hub's that it trusts: give it with --nats-cert \
+             and --nats-key"
+        }
+        _ => TLS_FILES,
+    }
+}
+
+const TLS_FILES: &str = "see that --nats-ca, --nats-cert and --nats-key name the right files";
 
 #[cfg(test)]
 mod tests {

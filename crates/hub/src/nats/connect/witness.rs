@@ -65,9 +65,12 @@ impl Witness {
     }
 
     fn told_by_server(&self, text: String) {
-        self.tell_once(format!("NATS says: {}", bare(&text)));
-        if text.to_ascii_lowercase().contains("permissions violation") {
+        // Who opens the log waits for it, and tells it with what to do.
+        let is_awaited = self.violation.receiver_count() > 0;
+        if is_awaited && text.to_ascii_lowercase().contains("permissions violation") {
             self.violation.send_replace(Some(text));
+        } else {
+            self.tell_once(format!("NATS says: {}", bare(&text)));
         }
     }
 
