@@ -107,7 +107,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     let history = match &config.store {
         Store::Memory => "memory".to_owned(),
         Store::Disk { dir, .. } => dir.display().to_string(),
-        Store::Nats { place, .. } => place.to_string(),
+        Store::Nats { site, .. } => site.to_string(),
     };
     let events = log.state().records;
     let server = Server::bind(config, log).await?;

@@ -45,15 +45,16 @@ pub async fn open(config: &Config) -> Result<SharedLog, OpenError> {
                 opening.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
             Ok(Arc::new(opened?))
         }
-        Store::Nats { place, new_epoch } => {
-            let mut options = nats::Options::new((**place).clone());
+        Store::Nats { site, new_epoch, change_limits } => {
+            let mut options = nats::Options::new((**site).clone());
             let largest = config.limits.body_bytes_max.max(config.limits.data_bytes_max);
             options.message_bytes_max = largest + nats::Options::MESSAGE_REST_BYTES;
             options.retention = config.retention;
             options.rules = config.topic_rules.clone();
             options.key_window = config.key_window;
             options.new_epoch = *new_epoch;
-            Ok(NatsLog::open(options).await?)
+            options.change_limits = *change_limits;
+            Ok(Arc::new(NatsLog::open(options).await?))
         }
     }
 }

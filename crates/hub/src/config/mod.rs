@@ -11,7 +11,7 @@
 
 mod error;
 mod history_rule;
-mod nats_place;
+mod nats_site;
 mod options;
 mod scheme;
 mod source;
@@ -102,9 +102,11 @@ pub enum Store {
     /// In a stream of NATS JetStream, which several hubs share.
     Nats {
         /// The stream, and the way to it.
-        place: Box<nats::Place>,
+        site: Box<nats::Site>,
         /// Whether to begin a new epoch though nothing seems lost: for a restored backup.
         new_epoch: bool,
+        /// Whether to change the limits that all hubs of the stream share to this one's.
+        change_limits: bool,
     },
 }
 
@@ -241,17 +243,17 @@ impl TryFrom<Options> for Config {
         let default = Self::default();
         let (mut limits, timeouts) = (default.limits, default.timeouts);
         let memory = options.memory.unwrap_or(false);
-        let place = nats_place::of(&options)?;
+        let site = nats_site::of(&options)?;
         for (is_given, one, other) in [
             (memory && options.data.is_some(), "memory", "data"),
-            (place.is_some() && options.data.is_some(), "nats", "data"),
-            (place.is_some() && memory, "nats", "memory"),
+            (site.is_some() && options.data.is_some(), "nats", "data"),
+            (site.is_some() && memory, "nats", "memory"),
         ] {
             if is_given {
                 return Err(ConfigError::Conflict { one, other });
             }
         }
-        if place.is_some() {
+        if site.is_some() {
             if options.durability.is_some() {
                 return Err(ConfigError::DurabilityOfNats);
             }
@@ -259,10 +261,14 @@ impl TryFrom<Options> for Config {
             limits.data_bytes_max -= nats::Options::MESSAGE_REST_BYTES;
             limits.body_bytes_max -= nats::Options::MESSAGE_REST_BYTES;
         }
-        let is_shared = place.is_some();
+        let is_shared = site.is_some();
         let new_epoch = options.new_epoch.unwrap_or(false);
-        let store = match place {
-            Some(place) => Store::Nats { place: Box::new(place), new_epoch },
+        let store = match site {
+            Some(site) => Store::Nats {
+                site: Box::new(site),
+                new_epoch,
+                change_limits: options.nats_change_limits.unwrap_or(false),
+            },
             None if memory => Store::Memory,
             None => Store::Disk {
                 dir: options.data.unwrap_or_else(|| PathBuf::from("tidings-data")),

@@ -120,6 +120,13 @@ options! {
     #[arg(long, value_name = "FILE")]
     nats_key: PathBuf,
 
+    /// Change the limits that all hubs of the stream share, those of --history-… and
+    /// --idempotency-…, to those of this start. The other hubs are to be stopped before.
+    #[arg(long, value_name = "BOOL", hide_possible_values = true,
+          num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    nats_change_limits: bool,
+
     /// When the hub starts, wait this long for NATS servers that cannot be reached or are not
     /// ready, such as those that start at the same time [default: 10s].
     #[arg(long, value_name = "DURATION", value_parser = duration(Duration::ZERO..=24 * HOUR))]

@@ -217,15 +217,16 @@ fn memory_keeps_less_by_default() {
 
 #[test]
 fn nats_is_told_of_anywhere() {
-    let place = |config: Result<Config, ConfigError>| match config.unwrap().store {
-        Store::Nats { place, new_epoch } => (*place, new_epoch),
+    let site = |config: Result<Config, ConfigError>| match config.unwrap().store {
+        Store::Nats { site, new_epoch, change_limits } => (*site, new_epoch, change_limits),
         other => panic!("{other:?}"),
     };
-    let (least, new_epoch) = place(Config::load(flags(&["--nats", "a"]), []));
+    let (least, new_epoch, change_limits) = site(Config::load(flags(&["--nats", "a"]), []));
     assert_eq!(least.to_string(), "nats://a:4222 stream tidings");
-    assert_eq!((least.replicas, least.wait.as_secs(), new_epoch), (None, 10, false));
+    assert_eq!((least.replicas, least.wait.as_secs()), (None, 10));
+    assert!(!new_epoch && !change_limits);
 
-    let flagged = place(Config::load(
+    let flagged = site(Config::load(
         flags(&[
             "--nats",
             "nats://a,tls://b",
@@ -246,12 +247,13 @@ fn nats_is_told_of_anywhere() {
             "--nats-wait",
             "0s",
             "--new-epoch",
+            "--nats-change-limits",
         ]),
         [],
     ));
     assert_eq!(flagged.0.to_string(), "nats://a:4222,tls://b:4222 stream s");
     assert_eq!(flagged.0.tls.client, Some(("cert".into(), "key".into())));
-    let set = place(Config::load(
+    let set = site(Config::load(
         Options::default(),
         variables(&[
             ("TIDINGS_NATS", "nats://a,tls://b"),
@@ -264,12 +266,13 @@ fn nats_is_told_of_anywhere() {
             ("TIDINGS_NATS_KEY", "key"),
             ("TIDINGS_NATS_WAIT", "0s"),
             ("TIDINGS_NEW_EPOCH", "true"),
+            ("TIDINGS_NATS_CHANGE_LIMITS", "true"),
         ]),
     ));
-    let filed = place(load_file(
+    let filed = site(load_file(
         "nats = ['nats://a', 'tls://b']\nnats_stream = 's'\nnats_replicas = 3\n\
          nats_storage = 'memory'\nnats_creds = 'c'\nnats_ca = 'ca'\nnats_cert = 'cert'\n\
-         nats_key = 'key'\nnats_wait = '0s'\nnew_epoch = true",
+         nats_key = 'key'\nnats_wait = '0s'\nnew_epoch = true\nnats_change_limits = true",
     ));
     assert_eq!((&set, &filed), (&flagged, &flagged));
 }

@@ -20,7 +20,7 @@ use async_nats::{
 use tokio::time::{Instant, sleep, timeout_at};
 
 use self::{credentials::Credentials, dial::dial, witness::Witness};
-use super::{OpenError, Options, Place};
+use super::{OpenError, Options, Site};
 
 /// The way to a stream that is there and is a hub's.
 #[derive(Debug, Clone)]
@@ -28,6 +28,7 @@ pub(super) struct Link {
     pub(super) client: Client,
     pub(super) jetstream: jetstream::Context,
     pub(super) stream: stream::Stream,
+    witness: Witness,
 }
 
 /// Why a try to open failed.
@@ -42,15 +43,15 @@ impl Link {
     const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// Connects, and makes the stream if it is not there. Waits for servers that are about to
-    /// start, for as long as the place says.
+    /// start, for as long as the site says.
     pub(super) async fn open(options: &Options) -> Result<Self, OpenError> {
-        let place = &options.place;
-        let credentials = Credentials::read(place).await?;
+        let site = &options.site;
+        let credentials = Credentials::read(site).await?;
         let witness = Witness::default();
-        let mut patience = Patience::of(place);
+        let mut patience = Patience::of(site);
         let client = loop {
-            let unanswered = || unreachable(place);
-            let dialled = dial(place, &credentials, &witness);
+            let unanswered = || unreachable(site);
+            let dialled = dial(site, &credentials, &witness);
             if let Some(client) = patience.attempt(dialled, unanswered).await? {
                 break client;
             }
@@ -60,26 +61,23 @@ impl Link {
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(Self::REQUEST_TIMEOUT);
         let stream = loop {
-            let unanswered = || not_ready(place, "no answer".into());
-            let stream = permitted(&witness, led(place, &client, &jetstream));
+            let unanswered = || not_ready(site, "no answer".into());
+            let stream = witness.permitted(led(site, &client, &jetstream), Trouble::Final);
             if let Some(stream) = patience.attempt(stream, unanswered).await? {
                 break stream;
             }
         };
-        requirements::check(place, &stream.cached_info().config)?;
-        Ok(Self { client, jetstream, stream })
+        requirements::check(site, &stream.cached_info().config)?;
+        Ok(Self { client, jetstream, stream, witness })
     }
-}
 
-/// What comes of it, unless the server forbids it: to that it gives no answer.
-async fn permitted<T>(
-    witness: &Witness,
-    attempt: impl Future<Output = Result<T, Trouble>>,
-) -> Result<T, Trouble> {
-    tokio::select! {
-        biased;
-        result = attempt => result,
-        violation = witness.violation() => Err(Trouble::Final(OpenError::Permission { violation })),
+    /// What comes of an attempt to open, unless the server forbids a part of it: to that it gives
+    /// no answer, and says so beside.
+    pub(super) async fn permitted<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, OpenError>>,
+    ) -> Result<T, OpenError> {
+        self.witness.permitted(attempt, |error| error).await
     }
 }
 
@@ -105,25 +103,25 @@ fn check_max_payload(client: &Client, needed: usize) -> Result<(), OpenError> {
 
 /// The stream, once one of its servers leads: one that was just made has no leader yet.
 async fn led(
-    place: &Place,
+    site: &Site,
     client: &Client,
     jetstream: &jetstream::Context,
 ) -> Result<stream::Stream, Trouble> {
-    let stream = get_or_create(place, client, jetstream).await?;
+    let stream = get_or_create(site, client, jetstream).await?;
     match &stream.cached_info().cluster {
         Some(cluster) if cluster.leader.as_ref().is_none_or(String::is_empty) => {
-            Err(Trouble::NotYet(not_ready(place, "the stream has no leader".into())))
+            Err(Trouble::NotYet(not_ready(site, "the stream has no leader".into())))
         }
         _ => Ok(stream),
     }
 }
 
 async fn get_or_create(
-    place: &Place,
+    site: &Site,
     client: &Client,
     jetstream: &jetstream::Context,
 ) -> Result<stream::Stream, Trouble> {
-    let cause = match jetstream.get_stream(place.stream.as_str()).await {
+    let cause = match jetstream.get_stream(site.stream.as_str()).await {
         Ok(stream) => return Ok(stream),
         Err(cause) => cause,
     };
@@ -131,59 +129,59 @@ async fn get_or_create(
         GetStreamErrorKind::JetStream(cause)
             if cause.error_code() == ErrorCode::STREAM_NOT_FOUND =>
         {
-            create(place, client, jetstream).await
+            create(site, client, jetstream).await
         }
-        GetStreamErrorKind::JetStream(cause) => Err(refused(place, client, 0, cause)),
+        GetStreamErrorKind::JetStream(cause) => Err(refused(site, client, 0, cause)),
         _ => {
             let source = std::error::Error::source(&cause);
             let request = source.and_then(|source| source.downcast_ref::<RequestError>());
             match request.map(RequestError::kind) {
-                Some(RequestErrorKind::NoResponders) => Err(no_responders(place, client)),
-                _ => Err(Trouble::NotYet(not_ready(place, cause.to_string()))),
+                Some(RequestErrorKind::NoResponders) => Err(no_responders(site, client)),
+                _ => Err(Trouble::NotYet(not_ready(site, cause.to_string()))),
             }
         }
     }
 }
 
 async fn create(
-    place: &Place,
+    site: &Site,
     client: &Client,
     jetstream: &jetstream::Context,
 ) -> Result<stream::Stream, Trouble> {
     let is_clustered = client.server_info().cluster.is_some();
-    let replicas = match place.replicas {
+    let replicas = match site.replicas {
         Some(replicas) => replicas.count(),
         None if is_clustered => 3,
         None => 1,
     };
     // Hubs that start together all make it, with the same words: then the server lets each.
-    let cause = match jetstream.create_stream(requirements::config(place, replicas)).await {
+    let cause = match jetstream.create_stream(requirements::config(site, replicas)).await {
         Ok(stream) => {
-            tracing::info!(stream = %place.stream, replicas, "made the stream in NATS JetStream");
+            tracing::info!(stream = %site.stream, replicas, "made the stream in NATS JetStream");
             return Ok(stream);
         }
         Err(cause) => cause,
     };
     Err(match cause.kind() {
-        CreateStreamErrorKind::JetStream(cause) => refused(place, client, replicas, cause),
-        CreateStreamErrorKind::JetStreamUnavailable => no_responders(place, client),
-        _ => Trouble::NotYet(not_ready(place, cause.to_string())),
+        CreateStreamErrorKind::JetStream(cause) => refused(site, client, replicas, cause),
+        CreateStreamErrorKind::JetStreamUnavailable => no_responders(site, client),
+        _ => Trouble::NotYet(not_ready(site, cause.to_string())),
     })
 }
 
 /// Nobody listens for requests to JetStream. In a cluster, another server may yet.
-fn no_responders(place: &Place, client: &Client) -> Trouble {
+fn no_responders(site: &Site, client: &Client) -> Trouble {
     let info = client.server_info();
-    let error = OpenError::NoJetStream { servers: place.servers.clone() };
+    let error = OpenError::NoJetStream { servers: site.servers.clone() };
     match (info.jetstream, info.cluster) {
         (false, None) => Trouble::Final(error),
         (false, Some(_)) => Trouble::NotYet(error),
-        (true, _) => Trouble::NotYet(not_ready(place, "nobody answers for it".into())),
+        (true, _) => Trouble::NotYet(not_ready(site, "nobody answers for it".into())),
     }
 }
 
-fn refused(place: &Place, client: &Client, replicas: usize, cause: jetstream::Error) -> Trouble {
-    let (servers, stream) = (place.servers.clone(), place.stream.clone());
+fn refused(site: &Site, client: &Client, replicas: usize, cause: jetstream::Error) -> Trouble {
+    let (servers, stream) = (site.servers.clone(), site.stream.clone());
     match cause.error_code() {
         ErrorCode::JETSTREAM_NOT_ENABLED => Trouble::Final(OpenError::NoJetStream { servers }),
         ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT | ErrorCode::NO_ACCOUNT => {
@@ -206,9 +204,9 @@ fn refused(place: &Place, client: &Client, replicas: usize, cause: jetstream::Er
         | ErrorCode::NO_LIMITS => Trouble::Final(OpenError::NoRoom { stream, cause }),
         ErrorCode::STREAM_SUBJECT_OVERLAP => Trouble::Final(OpenError::Overlap { stream, cause }),
         // Another hub has made it meanwhile, for instance with other replicas: look again.
-        ErrorCode::STREAM_NAME_EXIST => Trouble::NotYet(not_ready(place, cause.to_string())),
-        _ if cause.code() == 503 => Trouble::NotYet(not_ready(place, cause.to_string())),
-        _ => Trouble::Final(OpenError::Stream { stream, cause }),
+        ErrorCode::STREAM_NAME_EXIST => Trouble::NotYet(not_ready(site, cause.to_string())),
+        _ if cause.code() == 503 => Trouble::NotYet(not_ready(site, cause.to_string())),
+        _ => Trouble::Final(OpenError::Denied { stream, cause }),
     }
 }
 
@@ -217,12 +215,12 @@ fn named(client: &Client) -> Option<usize> {
     Some(client.server_info().connect_urls.len()).filter(|&count| count > 0)
 }
 
-fn unreachable(place: &Place) -> OpenError {
-    OpenError::Unreachable { servers: place.servers.clone(), wait: place.wait, cause: None }
+fn unreachable(site: &Site) -> OpenError {
+    OpenError::Unreachable { servers: site.servers.clone(), wait: site.wait, cause: None }
 }
 
-fn not_ready(place: &Place, why: String) -> OpenError {
-    OpenError::NotReady { place: Box::new(place.clone()), why }
+fn not_ready(site: &Site, why: String) -> OpenError {
+    OpenError::NotReady { site: Box::new(site.clone()), why }
 }
 
 /// How long a start waits for servers that are about to start.
@@ -240,8 +238,8 @@ impl Patience {
     // However short the wait is, one try is made, and this is what it gets.
     const TRY_MIN: Duration = Duration::from_secs(2);
 
-    fn of(place: &Place) -> Self {
-        let (wait, pause) = (place.wait, Self::PAUSE_MIN);
+    fn of(site: &Site) -> Self {
+        let (wait, pause) = (site.wait, Self::PAUSE_MIN);
         Self { wait, end: Instant::now() + wait, pause, last: None }
     }
 

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io, path::PathBuf, time::Duration};
 
 use async_nats::{ConnectError, jetstream};
 
-use super::{Options, Place, Servers, StreamName};
+use super::{Options, Servers, Site, StreamName};
 
 /// Why the clustered log could not be opened. [`fault`](Self::fault) says whose it is to mend.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +52,12 @@ pub enum OpenError {
     #[error(
         "NATS at {} was reached, but JetStream was not ready within {} ({why}); see \
          `nats server report jetstream`, or wait longer with --nats-wait",
-        place.servers,
-        humantime::format_duration(place.wait)
+        site.servers,
+        humantime::format_duration(site.wait)
     )]
     NotReady {
         /// What was to be opened.
-        place: Box<Place>,
+        site: Box<Site>,
         /// What JetStream says.
         why: String,
     },
@@ -159,6 +159,14 @@ pub enum OpenError {
         /// What JetStream says.
         cause: jetstream::Error,
     },
+    /// JetStream does not make the stream for another reason. The operator of NATS's to mend.
+    #[error("JetStream does not make the stream {stream}: {cause}")]
+    Denied {
+        /// The stream.
+        stream: StreamName,
+        /// What JetStream says.
+        cause: jetstream::Error,
+    },
     /// Another stream has the subjects. The operator's to mend.
     #[error(
         "another stream has subjects of {stream}.> already ({cause}); find it with `nats stream ls \
@@ -178,23 +186,36 @@ pub enum OpenError {
         /// What is different.
         differences: Differences,
     },
-    /// The stream is there and as it should be, and the log that reads it is yet to be written.
-    #[error(
-        "the stream {stream} is there, with {messages} messages; this version cannot read it yet"
-    )]
-    Unfinished {
-        /// The stream.
-        stream: StreamName,
-        /// What it holds.
-        messages: u64,
-    },
-    /// JetStream refuses the stream for another reason.
-    #[error("JetStream refuses the stream {stream}: {cause}")]
+    /// The stream could not be made, looked at or read. Mostly NATS's, and it passes.
+    #[error("the stream {stream} could not be opened: {cause}")]
     Stream {
-        /// The stream.
-        stream: StreamName,
-        /// What it says.
-        cause: jetstream::Error,
+        /// Its name.
+        stream: String,
+        /// What the server says.
+        cause: String,
+    },
+    /// The stream's hubs keep something else than this one was told to. The operator's to mend.
+    #[error(
+        "the hubs of the stream {stream} share other limits: {difference}; start with what is \
+             there, or change it for all hubs: stop them, and start the first one with \
+             --nats-change-limits"
+    )]
+    Limits {
+        /// Its name.
+        stream: String,
+        /// What differs.
+        difference: String,
+    },
+    /// The stream has messages that no hub wrote. The operator's to mend.
+    #[error(
+        "the stream {stream} has {messages} messages, and no hub wrote them; choose another \
+             with --nats-stream, or empty it"
+    )]
+    Foreign {
+        /// Its name.
+        stream: String,
+        /// How many messages it has.
+        messages: u64,
     },
 }
 
@@ -232,7 +253,9 @@ impl OpenError {
     /// Whose it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Unreachable { .. } | Self::NotReady { .. } => Fault::Unreachable,
+            Self::Unreachable { .. } | Self::NotReady { .. } | Self::Stream { .. } => {
+                Fault::Unreachable
+            }
             Self::File { .. }
             | Self::Content { .. }
             | Self::Unauthorized { .. }
@@ -244,9 +267,11 @@ impl OpenError {
             | Self::MaxPayload { .. }
             | Self::Replicas { .. }
             | Self::NoRoom { .. }
-            | Self::Unfinished { .. }
-            | Self::Stream { .. } => Fault::Server,
-            Self::Overlap { .. } | Self::Differs { .. } => Fault::Stream,
+            | Self::Denied { .. } => Fault::Server,
+            Self::Overlap { .. }
+            | Self::Differs { .. }
+            | Self::Limits { .. }
+            | Self::Foreign { .. } => Fault::Stream,
         }
     }
 }

@@ -4,14 +4,14 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use tidings_server::log::{KeyWindow, Retention, TopicRules};
 
-use super::{Secret, Servers};
+use super::{Secret, Servers, ServersError};
 
 /// What the clustered log opens.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
     /// The stream, and the way to it.
-    pub place: Place,
+    pub site: Site,
     /// The largest message that the hub writes, in bytes: the largest request or event, and what
     /// is stored with it. A server that takes less is refused. Default 1 MiB, which is what
     /// servers take by default.
@@ -24,12 +24,23 @@ pub struct Options {
     pub key_window: KeyWindow,
     /// Whether to begin a new epoch though nothing seems lost.
     pub new_epoch: bool,
+    /// Whether to change the limits that all hubs of the stream share to those that are given
+    /// here, if they differ. The other hubs of the stream end then.
+    pub change_limits: bool,
+    /// How long an append waits for its outcome. Default 5 s.
+    pub append_wait: Duration,
+    /// How long messages that a checkpoint has made superfluous are left for hubs that are behind.
+    /// Default 30 s.
+    pub clear_after: Duration,
+    /// Whether to write a checkpoint as soon as a single message is superfluous: for tests.
+    #[doc(hidden)]
+    pub eager_upkeep: bool,
 }
 
 /// The stream of a hub, and the way to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Place {
+pub struct Site {
     /// The servers, of which any one leads to the others.
     pub servers: Servers,
     /// The stream, and the first token of its subjects. Default `tidings`.
@@ -108,20 +119,24 @@ impl Options {
     /// What a message has besides the data of its events at most, as a rule.
     pub const MESSAGE_REST_BYTES: usize = 32 << 10;
 
-    /// The stream at this place, with all the defaults.
-    pub fn new(place: Place) -> Self {
+    /// The stream at this site, with all the defaults.
+    pub fn new(site: Site) -> Self {
         Self {
-            place,
+            site,
             message_bytes_max: 1 << 20,
             retention: Retention::default(),
             rules: TopicRules::default(),
             key_window: KeyWindow::default(),
             new_epoch: false,
+            change_limits: false,
+            append_wait: Duration::from_secs(5),
+            clear_after: Duration::from_secs(30),
+            eager_upkeep: false,
         }
     }
 }
 
-impl Place {
+impl Site {
     /// The stream `tidings` at these servers, with all the defaults.
     pub fn new(servers: Servers) -> Self {
         Self {
@@ -138,7 +153,18 @@ impl Place {
     const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 }
 
-impl fmt::Display for Place {
+impl FromStr for Site {
+    type Err = ServersError;
+
+    /// Reads URLs with commas between them, and who the hub is, if one says so.
+    fn from_str(text: &str) -> Result<Self, ServersError> {
+        let urls: Vec<_> = text.split(',').map(Secret::from).collect();
+        let (servers, auth) = Servers::parse(&urls)?;
+        Ok(Self { auth, ..Self::new(servers) })
+    }
+}
+
+impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} stream {}", self.servers, self.stream)
     }

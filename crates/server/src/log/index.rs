@@ -333,6 +333,20 @@ impl<L: Copy> Index<L> {
         self.find(self.ids.get(&self.id_hash(id.as_str()))?.earliest?)
     }
 
+    /// The kept records that have an id and are not the one that it is resolved to, in order:
+    /// there was an earlier one, kept or not. Ids that have the same hash count as one.
+    ///
+    /// For storing it beside the log: who pushes the kept records again, each as the earliest of
+    /// its id unless it is one of these, finds by every id what is found here.
+    pub fn later_ids(&self) -> impl Iterator<Item = Offset> {
+        let is_later = |offset: Offset, hash: &u64| {
+            self.ids.get(hash).is_some_and(|entry| entry.earliest != Some(offset))
+        };
+        let later = self.ids_in_order.iter().filter(move |(offset, hash)| is_later(*offset, hash));
+        // The order has records that are gone, too.
+        later.map(|(offset, _)| *offset).filter(|offset| self.position(*offset).is_some())
+    }
+
     /// The record at `offset`.
     pub fn find(&self, offset: Offset) -> Option<Hit<L>> {
         self.entries.get(self.position(offset)?).map(Entry::hit)

@@ -38,6 +38,10 @@ impl Default for KeyWindow {
 /// two events are appended under one key rests on it. Once it is durable, [`trim`](Self::trim)
 /// brings the window back to its size; if it could not be written, [`withdraw`](Self::withdraw)
 /// forgets its keys.
+///
+/// What it answers follows from what it was told, in its order, and from nothing else: of several
+/// who take the same batches at the same moments, each knows the same keys. So does one that
+/// began with the [known](Self::known) keys of another.
 #[derive(Debug)]
 pub struct Keys {
     window: KeyWindow,
@@ -70,8 +74,41 @@ impl Keys {
         last: Offset,
         now: Timestamp,
     ) -> Result<SmallVec<[Taken; 1]>, AppendError> {
-        self.expire(now);
         let mut offset = last;
+        self.take_after(last, records, now, |_| {
+            offset = offset.next();
+            offset
+        })
+    }
+
+    /// As [`take`](Self::take), but each record has the place that its number in the batch gives
+    /// it: the one `n` after the batch's first stands at `first + n`, if it is new. Those that are
+    /// repetitions or ephemeral leave gaps.
+    ///
+    /// `first` must be after all the records whose keys were taken or pushed before. If the batch
+    /// is not appended after all, it is the place before `first` to
+    /// [withdraw](Self::withdraw) to.
+    ///
+    /// # Errors
+    /// As of [`take`](Self::take).
+    pub fn take_at(
+        &mut self,
+        records: &[NewRecord],
+        first: Offset,
+        now: Timestamp,
+    ) -> Result<SmallVec<[Taken; 1]>, AppendError> {
+        self.take_after(first.previous(), records, now, |n| Offset(first.0 + n as u64))
+    }
+
+    // `place` says where the record of that number stands, which is asked of the new ones only.
+    fn take_after(
+        &mut self,
+        last: Offset,
+        records: &[NewRecord],
+        now: Timestamp,
+        mut place: impl FnMut(usize) -> Offset,
+    ) -> Result<SmallVec<[Taken; 1]>, AppendError> {
+        self.expire(now);
         let mut taken = SmallVec::with_capacity(records.len());
         for (record, new) in records.iter().enumerate() {
             if !new.kind.is_kept() {
@@ -90,7 +127,7 @@ impl Keys {
                 }
                 (None, _) => {}
             }
-            offset = offset.next();
+            let offset = place(record);
             taken.push(Taken::Appended(offset));
             if let Some(once) = &new.once {
                 self.push(offset, now, **once);
@@ -100,12 +137,28 @@ impl Keys {
     }
 
     /// Adds the key of a stored record, whose offset must be greater than those before it.
+    ///
+    /// A key may come again, of a record from after its window: the newest that is pushed is the
+    /// one that is known, until it is forgotten. The time should not go back either: a key is
+    /// known for at least as long as those before it.
     pub fn push_stored(&mut self, offset: Offset, time: Timestamp, once: Once) {
         self.push(offset, time, once);
         self.trim();
     }
 
-    /// Forgets the keys of the records after `last`, which were not appended after all.
+    /// The keys in the order of their records, each with where and when its event was appended:
+    /// for storing them. Who [pushes](Self::push_stored) them in this order, for the same window,
+    /// knows what is known here after a [`trim`](Self::trim).
+    ///
+    /// Some may be too old to be known: they are forgotten by the next batch that is taken, by
+    /// whoever has them.
+    pub fn known(&self) -> impl ExactSizeIterator<Item = (Offset, Timestamp, Once)> {
+        self.in_order.iter().map(|&Known { offset, time, once }| (offset, time, once))
+    }
+
+    /// Forgets the keys of the records after `last`, which were taken and not appended after all.
+    /// Not those of stored ones: a key of an earlier record, which such a one had taken over,
+    /// would not come back.
     pub fn withdraw(&mut self, last: Offset) {
         while let Some(known) = self.in_order.pop_back_if(|known| known.offset > last) {
             self.forget(&known);
@@ -140,7 +193,10 @@ impl Keys {
         self.in_order.push_back(Known { offset, time, once });
     }
 
-    // Of a store's records a later one may have the same key, if it came after the window.
+    // Of a store's records a later one may have the same key, if it came after the window: then
+    // the key stands for the later one, and goes with that. A batch that is taken makes no such
+    // pair, for it finds the key. So the known keys, pushed again in their order, make the same
+    // pairs, and are forgotten as they would have been.
     fn forget(&mut self, known: &Known) {
         if self.by_key.get(&known.once.key) == Some(&known.offset) {
             self.by_key.remove(&known.once.key);
@@ -150,8 +206,10 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+
     use super::*;
-    use crate::topic::Topic;
+    use crate::{record::Kind, topic::Topic};
 
     const HOUR_MS: u64 = 60 * 60 * 1_000;
 
@@ -208,5 +266,89 @@ mod tests {
         }
         let taken = keys.take(&[record("a", "a")], Offset(3), at(1)).unwrap();
         assert_eq!(taken[..], [Taken::Repeated(Offset(2))]);
+    }
+
+    #[test]
+    fn a_place_may_come_from_the_number_in_the_batch() {
+        use Taken::{Appended, Passed, Repeated};
+        let mut keys = Keys::new(KeyWindow::default());
+        let first = Offset(7 << 16);
+        let at_number = |n| Offset(first.0 + n);
+        let mut passed = record("none", "");
+        passed.kind = Kind::Ephemeral;
+        passed.once = None;
+        let plain = NewRecord { once: None, ..record("none", "") };
+        let batch = [record("a", "1"), record("a", "1"), passed, plain, record("b", "2")];
+        let taken = keys.take_at(&batch, first, at(1)).unwrap();
+        let expected = [
+            Appended(first),
+            Repeated(first),
+            Passed,
+            Appended(at_number(3)),
+            Appended(at_number(4)),
+        ];
+        assert_eq!(taken[..], expected);
+        // What is refused or withdrawn leaves the keys of others alone, whose places are before.
+        let second = Offset(8 << 16);
+        let batch = [record("b", "2"), record("c", "3"), record("b", "other")];
+        let refused = keys.take_at(&batch, second, at(1));
+        assert_eq!(refused, Err(AppendError::KeyReused { record: 2 }));
+        assert_eq!((keys.in_order.len(), keys.by_key.len()), (2, 2));
+        let taken = keys.take_at(&batch[..2], second, at(1)).unwrap();
+        assert_eq!(taken[..], [Repeated(at_number(4)), Appended(second.next())]);
+        keys.withdraw(second.previous());
+        let taken = keys.take_at(&[record("c", "other"), record("a", "1")], second, at(1)).unwrap();
+        assert_eq!(taken[..], [Appended(second), Repeated(first)]);
+    }
+
+    #[test]
+    fn known_keys_that_are_pushed_again_are_known_and_forgotten_alike() {
+        let window = KeyWindow { keys_max: 5, age_max: Duration::from_millis(10) };
+        for seed in 0..200 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut here = Keys::new(window);
+            let mut sequence = 0;
+            let mut now = 100;
+            // A store's keys may be of any age, and there twice.
+            for _ in 0..random.random_range(0..8) {
+                sequence += 1;
+                let key = random.random_range(0..4).to_string();
+                let once = *record(&key, "0").once.unwrap();
+                here.push_stored(Offset(sequence << 16), at(now - 5), once);
+            }
+            let mut there: Option<Keys> = None;
+            for step in 0..40 {
+                if there.is_none() && random.random_range(0..10) == 0 {
+                    let mut restored = Keys::new(window);
+                    for (offset, time, once) in here.known() {
+                        restored.push_stored(offset, time, once);
+                    }
+                    there = Some(restored);
+                }
+                now += random.random_range(0..4);
+                sequence += 1;
+                let batch: Vec<_> = (0..random.random_range(0..5))
+                    .map(|_| {
+                        let data = u32::from(random.random_range(0..20) == 0).to_string();
+                        record(&random.random_range(0..8).to_string(), &data)
+                    })
+                    .collect();
+                let is_withdrawn = random.random_range(0..5) == 0;
+                let take = |keys: &mut Keys| {
+                    let first = Offset(sequence << 16);
+                    let taken = keys.take_at(&batch, first, at(now));
+                    if is_withdrawn {
+                        keys.withdraw(first.previous());
+                    }
+                    keys.trim();
+                    (taken, keys.known().collect::<Vec<_>>())
+                };
+                let expected = take(&mut here);
+                assert!(expected.1.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1));
+                if let Some(there) = &mut there {
+                    assert_eq!(take(there), expected, "seed {seed}, step {step}");
+                }
+            }
+        }
     }
 }

@@ -199,7 +199,7 @@ impl Log for MemoryLog {
             records: state.index.records(),
             bytes: state.index.bytes(),
             topics: state.index.topics_with_records(),
-            latched: None,
+            ..LogState::default()
         }
     }
 
@@ -228,15 +228,19 @@ mod tests {
     use super::*;
     use crate::log::{
         SharedLog,
-        contract::{Setup, Subject},
+        contract::{Setup, Subject, sparse::Sparse},
     };
+
+    fn open(setup: Setup) -> MemoryLog {
+        let log = MemoryLog::new(setup.retention, 1).with_key_window(setup.keys);
+        log.with_topic_rules(setup.rules)
+    }
 
     struct Memory;
 
     impl Subject for Memory {
         fn open_with(&self, setup: Setup) -> SharedLog {
-            let log = MemoryLog::new(setup.retention, 1).with_key_window(setup.keys);
-            Arc::new(log.with_topic_rules(setup.rules))
+            Arc::new(open(setup))
         }
 
         fn reopen_with(
@@ -249,4 +253,25 @@ mod tests {
     }
 
     crate::contract_tests!(Memory);
+
+    /// The same logs, with gaps between their offsets.
+    struct Gaps;
+
+    impl Subject for Gaps {
+        fn open_with(&self, setup: Setup) -> SharedLog {
+            Arc::new(Sparse::new(open(setup)))
+        }
+
+        fn reopen_with(
+            &self,
+            log: SharedLog,
+            _: Setup,
+        ) -> Pin<Box<dyn Future<Output = SharedLog> + '_>> {
+            Box::pin(async { log })
+        }
+    }
+
+    mod with_gaps {
+        crate::contract_tests!(super::Gaps);
+    }
 }

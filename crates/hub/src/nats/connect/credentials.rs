@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use async_nats::ConnectOptions;
 
-use super::super::{Auth, OpenError, Place, Secret, TlsFiles};
+use super::super::{Auth, OpenError, Secret, Site, TlsFiles};
 
 /// Who the hub is to the servers, and whom it trusts, with all files read and looked at: what is
 /// wrong with them is told before any server is asked.
@@ -23,8 +23,8 @@ enum Identity {
 }
 
 impl Credentials {
-    pub(super) async fn read(place: &Place) -> Result<Self, OpenError> {
-        let identity = match &place.auth {
+    pub(super) async fn read(site: &Site) -> Result<Self, OpenError> {
+        let identity = match &site.auth {
             None => Identity::Nobody,
             Some(Auth::User { name, password }) => {
                 Identity::User { name: name.clone(), password: password.clone() }
@@ -33,7 +33,7 @@ impl Credentials {
             Some(Auth::Credentials(path)) => Identity::Creds(creds(path).await?),
             Some(Auth::Nkey(path)) => Identity::Seed(seed(path).await?),
         };
-        let tls = place.tls.clone();
+        let tls = site.tls.clone();
         if let Some(ca) = &tls.ca {
             has_pem("nats-ca", ca, "CERTIFICATE-----", NO_CERTIFICATE).await?;
         }
@@ -43,7 +43,7 @@ impl Credentials {
         }
         // Or else a server that asks for no TLS would be talked to without, though its certificate
         // was to be checked.
-        let requires_tls = place.servers.ask_for_tls() || tls != TlsFiles::default();
+        let requires_tls = site.servers.ask_for_tls() || tls != TlsFiles::default();
         Ok(Self { identity, tls, requires_tls })
     }
 

@@ -5,7 +5,7 @@ use std::{error::Error, io, time::Duration};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions};
 
 use super::{
-    super::{OpenError, Place},
+    super::{OpenError, Site},
     Trouble,
     credentials::Credentials,
     witness::Witness,
@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects once. The connection, once it is there, is made again whenever it is lost.
 pub(super) async fn dial(
-    place: &Place,
+    site: &Site,
     credentials: &Credentials,
     witness: &Witness,
 ) -> Result<Client, Trouble> {
@@ -27,15 +27,15 @@ pub(super) async fn dial(
         .name("tidings")
         .ping_interval(PING_EVERY)
         .request_timeout(Some(REQUEST_TIMEOUT))
-        .connection_timeout(CONNECT_TIMEOUT.min(place.wait.max(Duration::from_secs(1))))
+        .connection_timeout(CONNECT_TIMEOUT.min(site.wait.max(Duration::from_secs(1))))
         .max_reconnects(None)
         .reconnect_delay_callback(pause)
         .event_callback(move |event| {
             witness.hear(event);
             std::future::ready(())
         });
-    let connecting = credentials.show(options).connect(place.servers.as_slice());
-    connecting.await.map_err(|cause| trouble(place, credentials, cause))
+    let connecting = credentials.show(options).connect(site.servers.as_slice());
+    connecting.await.map_err(|cause| trouble(site, credentials, cause))
 }
 
 /// The pause before the `attempt`th try in a row: none, then 20 ms, and up to 2 s.
@@ -48,8 +48,8 @@ fn pause(attempt: usize) -> Duration {
 
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-fn trouble(place: &Place, credentials: &Credentials, cause: ConnectError) -> Trouble {
-    let servers = place.servers.clone();
+fn trouble(site: &Site, credentials: &Credentials, cause: ConnectError) -> Trouble {
+    let servers = site.servers.clone();
     let text = cause.to_string().to_ascii_lowercase();
     let is_refused = match cause.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => true,
@@ -66,7 +66,7 @@ fn trouble(place: &Place, credentials: &Credentials, cause: ConnectError) -> Tro
     } else if let Some(advice) = tls {
         Trouble::Final(OpenError::Tls { servers, advice, cause })
     } else {
-        Trouble::NotYet(OpenError::Unreachable { servers, wait: place.wait, cause: Some(cause) })
+        Trouble::NotYet(OpenError::Unreachable { servers, wait: site.wait, cause: Some(cause) })
     }
 }
 

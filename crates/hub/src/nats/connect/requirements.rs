@@ -5,16 +5,16 @@ use std::{fmt::Display, time::Duration};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
 use super::super::{
-    OpenError, Place, Storage,
+    OpenError, Site, Storage,
     error::{Difference, Differences},
 };
 
 /// The stream as a hub makes it.
-pub(super) fn config(place: &Place, replicas: usize) -> Config {
+pub(super) fn config(site: &Site, replicas: usize) -> Config {
     Config {
-        name: place.stream.to_string(),
+        name: site.stream.to_string(),
         description: Some("The events of a Tidings hub; the hub alone writes and deletes".into()),
-        subjects: subjects(place),
+        subjects: subjects(site),
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::New,
         max_messages: -1,
@@ -22,7 +22,7 @@ pub(super) fn config(place: &Place, replicas: usize) -> Config {
         max_messages_per_subject: -1,
         max_message_size: -1,
         max_consumers: -1,
-        storage: storage(place.storage),
+        storage: storage(site.storage),
         num_replicas: replicas,
         allow_direct: true,
         ..Config::default()
@@ -33,7 +33,7 @@ pub(super) fn config(place: &Place, replicas: usize) -> Config {
 ///
 /// # Errors
 /// [`OpenError::Differs`] names all that is different, and what mends it.
-pub(super) fn check(place: &Place, found: &Config) -> Result<(), OpenError> {
+pub(super) fn check(site: &Site, found: &Config) -> Result<(), OpenError> {
     let mut differences = Vec::new();
     let mut check = |setting, found: String, needed: String, edit: Option<String>| {
         if found != needed {
@@ -43,12 +43,12 @@ pub(super) fn check(place: &Place, found: &Config) -> Result<(), OpenError> {
     let edit = |flag: &str| Some(flag.to_owned());
 
     let list = |subjects: &[String]| format!("{subjects:?}");
-    let needed = subjects(place);
+    let needed = subjects(site);
     let mend = format!("--subjects '{}'", needed.join(","));
     check("subjects", list(&found.subjects), list(&needed), Some(mend));
     check("retention", retention(found.retention).into(), "limits".into(), None);
-    check("storage", name(found.storage).into(), name(storage(place.storage)).into(), None);
-    if let Some(replicas) = place.replicas {
+    check("storage", name(found.storage).into(), name(storage(site.storage)).into(), None);
+    if let Some(replicas) = site.replicas {
         let (found, needed) = (found.num_replicas.to_string(), replicas.count().to_string());
         let mend = format!("--replicas {needed}");
         check("replicas", found, needed, Some(mend));
@@ -101,11 +101,11 @@ pub(super) fn check(place: &Place, found: &Config) -> Result<(), OpenError> {
         return Ok(());
     }
     let differences = Differences(differences);
-    Err(OpenError::Differs { stream: place.stream.clone(), differences })
+    Err(OpenError::Differs { stream: site.stream.clone(), differences })
 }
 
-fn subjects(place: &Place) -> Vec<String> {
-    vec![format!("{}.>", place.stream)]
+fn subjects(site: &Site) -> Vec<String> {
+    vec![format!("{}.>", site.stream)]
 }
 
 fn storage(storage: Storage) -> StorageType {

@@ -6,14 +6,16 @@ use async_nats::{ClientError, Event, ServerError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::super::OpenError;
+
 /// Hears what happens to the connection, and tells it once.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Witness {
     heard: Arc<Mutex<Heard>>,
     violation: watch::Sender<Option<String>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Heard {
     is_lost: bool,
     // What was told last since the connection was made or lost: a server that refuses each try
@@ -82,12 +84,23 @@ impl Witness {
         }
     }
 
-    /// What the server forbade, once it has.
-    pub(super) async fn violation(&self) -> String {
+    /// What comes of an attempt, unless the server forbids a part of it.
+    pub(super) async fn permitted<T, E>(
+        &self,
+        attempt: impl Future<Output = Result<T, E>>,
+        forbidden: impl FnOnce(OpenError) -> E,
+    ) -> Result<T, E> {
         let mut violation = self.violation.subscribe();
-        let text = violation.wait_for(Option::is_some).await.map(|text| text.clone());
-        // The sender is this witness's own.
-        text.ok().flatten().unwrap_or_default()
+        let violated = async {
+            let text = violation.wait_for(Option::is_some).await.map(|text| text.clone());
+            // The sender is this witness's own.
+            text.ok().flatten().unwrap_or_default()
+        };
+        tokio::select! {
+            biased;
+            result = attempt => result,
+            violation = violated => Err(forbidden(OpenError::Permission { violation })),
+        }
     }
 }
 

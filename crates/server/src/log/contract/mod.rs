@@ -8,6 +8,9 @@
 //! }
 //! ```
 //!
+//! It supposes nothing of an offset but what the contract says: a check learns from the answers
+//! where its records stand, and what it asks at a place, it asks in the gap behind it as well.
+//!
 //! Whoever uses a log also meets one that fails: [`Faulty`](crate::log::contract::Faulty).
 
 mod appends;
@@ -16,10 +19,14 @@ mod history;
 mod keys;
 mod kinds;
 mod model;
+mod places;
 mod reads;
+#[cfg(test)]
+pub(crate) mod sparse;
 
 use std::{future::Future, pin::Pin, time::Duration};
 
+use self::places::Places;
 pub use self::{
     appends::*,
     faulty::{Fault, Faulty},
@@ -211,8 +218,8 @@ async fn read_all(log: &dyn Log, after: Offset, filter: &Filter) -> (Vec<SharedR
     (records, through)
 }
 
-fn offsets(records: &[SharedRecord]) -> Vec<u64> {
-    records.iter().map(|record| record.offset.0).collect()
+fn offsets(records: &[SharedRecord]) -> Vec<Offset> {
+    records.iter().map(|record| record.offset).collect()
 }
 
 fn data(records: &[SharedRecord]) -> Vec<&str> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
+use crate::log::Taken;
 
 /// A log that looks at everything each time.
 struct Model {
@@ -12,21 +13,22 @@ struct Model {
     records_max: usize,
     rules: Vec<(Matcher, usize)>,
     // How far each topic was trimmed.
-    trims: BTreeMap<Topic, u64>,
+    trims: BTreeMap<Topic, Offset>,
     // Where those that have ended did.
-    ends: BTreeMap<Topic, u64>,
-    last: u64,
+    ends: BTreeMap<Topic, Offset>,
+    // Of all records ever.
+    places: Places,
 }
 
 struct Kept {
-    offset: u64,
+    offset: Offset,
     new: NewRecord,
     // The topics that have not trimmed it.
     listed: Vec<Topic>,
 }
 
 impl Model {
-    fn ended(&self, filter: &Filter) -> Option<u64> {
+    fn ended(&self, filter: &Filter) -> Option<Offset> {
         if filter.has_patterns() {
             return None;
         }
@@ -35,17 +37,24 @@ impl Model {
         ends?.into_iter().max()
     }
 
-    fn is_mark(&self, offset: u64) -> bool {
+    fn is_mark(&self, offset: Offset) -> bool {
         let kept = self.records.iter().find(|kept| kept.offset == offset);
         kept.is_some_and(|kept| !kept.new.kind.is_event())
     }
 }
 
 impl Model {
-    fn append(&mut self, batch: &[NewRecord]) {
-        for new in batch.iter().filter(|new| new.kind.is_kept()) {
-            self.last += 1;
-            let (offset, listed) = (self.last, new.topics.to_vec());
+    /// Where its records stand, the log has answered.
+    fn append(&mut self, batch: &[NewRecord], taken: &[Taken]) {
+        assert_eq!(taken.len(), batch.len());
+        for (new, taken) in batch.iter().zip(taken) {
+            let offset = match *taken {
+                Taken::Appended(offset) if new.kind.is_kept() => offset,
+                Taken::Passed if !new.kind.is_kept() => continue,
+                _ => panic!("{taken:?} of {new:?}"),
+            };
+            self.places.push(offset);
+            let listed = new.topics.to_vec();
             for topic in &listed {
                 self.ends.remove(topic);
                 if new.kind == Kind::Ended {
@@ -79,7 +88,7 @@ impl Model {
     }
 
     /// The records of each topic.
-    fn topics(&self) -> BTreeMap<Topic, Vec<u64>> {
+    fn topics(&self) -> BTreeMap<Topic, Vec<Offset>> {
         let mut topics: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for kept in &self.records {
             for topic in &kept.listed {
@@ -89,17 +98,17 @@ impl Model {
         topics
     }
 
-    fn first(&self) -> u64 {
-        self.records.first().map_or(self.last + 1, |kept| kept.offset)
+    fn first(&self) -> Offset {
+        self.records.first().map_or(self.places.last().next(), |kept| kept.offset)
     }
 
     /// What is to be found, and how far something is missing.
-    fn matching(&self, after: u64, filter: &Filter) -> (Vec<(u64, &NewRecord)>, u64) {
+    fn matching(&self, after: Offset, filter: &Filter) -> (Vec<(Offset, &NewRecord)>, Offset) {
         let matches = |topic: &Topic| filter.matches_topic(topic);
         let kept = self.records.iter().filter(|kept| kept.offset > after);
         let kept = kept.filter(|kept| kept.listed.iter().any(matches));
         let trims = self.trims.iter().filter(|&(topic, &trim)| trim > after && matches(topic));
-        let trimmed = trims.map(|(_, &trim)| trim).max().unwrap_or(0);
+        let trimmed = trims.map(|(_, &trim)| trim).max().unwrap_or_default();
         (kept.map(|kept| (kept.offset, &kept.new)).collect(), trimmed)
     }
 }
@@ -120,7 +129,8 @@ async fn run(subject: &dyn Subject, seed: u64) {
     let limits = rules.iter().map(|(topics, records_max)| (topics.clone(), newest(*records_max)));
     let setup = Setup { retention: newest(records_max), ..Setup::rules(limits) };
     let (trims, ends) = (BTreeMap::new(), BTreeMap::new());
-    let mut model = Model { records: Vec::new(), records_max, rules, trims, ends, last: 0 };
+    let places = Places::new();
+    let mut model = Model { records: Vec::new(), records_max, rules, trims, ends, places };
     let mut log = subject.open_with(setup.clone());
     for _ in 0..120 {
         match random.random_range(0..10) {
@@ -129,32 +139,37 @@ async fn run(subject: &dyn Subject, seed: u64) {
                 let batch: Vec<_> =
                     (0..random.random_range(0..9)).map(|_| any_record(&mut random)).collect();
                 let appended = log.append(Batch::new(batch.clone())).await.expect("appended");
-                model.append(&batch);
-                assert_eq!(appended.records.len(), batch.len());
-                assert!(appended.last().is_none_or(|last| last.0 == model.last));
+                model.append(&batch, &appended.records);
+                assert!(appended.last().is_none_or(|last| last == model.places.last()));
             }
             _ => {
                 let filter = any_filter(&mut random);
-                let after = random.random_range(0..=model.last);
+                let after = any_place(&mut random, &model.places);
                 compare(&*log, &model, after, &filter, &mut random).await;
             }
         }
-        assert_eq!((log.bounds().first.0, log.bounds().last.0), (model.first(), model.last));
+        assert_eq!((log.bounds().first, log.bounds().last), (model.first(), model.places.last()));
         let topics = log.topics(None, usize::MAX).into_iter();
-        let topics: Vec<_> = topics.map(|s| (s.topic, s.records, s.last.0)).collect();
+        let topics: Vec<_> = topics.map(|s| (s.topic, s.records, s.last)).collect();
         let expected = model.topics().into_iter();
-        let events = |all: &[u64]| all.iter().filter(|at| !model.is_mark(**at)).count();
+        let events = |all: &[Offset]| all.iter().filter(|at| !model.is_mark(**at)).count();
         let expected: Vec<_> =
             expected.map(|(topic, all)| (topic, events(&all), all[all.len() - 1])).collect();
         assert_eq!(topics, expected);
         let state = log.state();
         assert_eq!((state.records, state.topics), (model.records.len(), topics.len()));
         let filter = any_filter(&mut random);
-        assert_eq!(log.ended(&filter).map(|at| at.0), model.ended(&filter), "{filter:?}");
+        assert_eq!(log.ended(&filter), model.ended(&filter), "{filter:?}");
     }
 }
 
-async fn compare(log: &dyn Log, model: &Model, after: u64, filter: &Filter, random: &mut StdRng) {
+async fn compare(
+    log: &dyn Log,
+    model: &Model,
+    after: Offset,
+    filter: &Filter,
+    random: &mut StdRng,
+) {
     let (expected, trimmed) = model.matching(after, filter);
     let limits = ReadLimits {
         records_max: random.random_range(1..20),
@@ -162,20 +177,30 @@ async fn compare(log: &dyn Log, model: &Model, after: u64, filter: &Filter, rand
     };
     let mut found = Vec::new();
     let mut told = Vec::new();
-    let mut since = Since::after(Offset(after));
-    while since.after.0 < model.last {
+    let mut since = Since::after(after);
+    while since.after < model.places.last() {
         let page = log.read(since, filter, limits).await.expect("read");
         assert!(page.through > since.after, "a page moves on");
-        told.extend((page.trimmed > Offset::ZERO).then_some(page.trimmed.0));
+        told.extend((page.trimmed > Offset::ZERO).then_some(page.trimmed));
         let trims_seen = if random.random() { page.trims_seen } else { 0 };
         since = Since { after: page.through, told: since.told.max(page.trimmed), trims_seen };
         found.extend(page.records);
     }
-    let found: Vec<_> = found.iter().map(|record| (record.offset.0, &record.new)).collect();
+    let found: Vec<_> = found.iter().map(|record| (record.offset, &record.new)).collect();
     assert_eq!(found, expected, "{filter:?} after {after}");
     // At once, and only once.
-    let expected: Vec<_> = (trimmed > 0).then_some(trimmed).into_iter().collect();
+    let expected: Vec<_> = (trimmed > Offset::ZERO).then_some(trimmed).into_iter().collect();
     assert_eq!(told, expected, "{filter:?} after {after}");
+}
+
+/// After any of the records, or before them all: right there, or anywhere in the gap.
+fn any_place(random: &mut StdRng, places: &Places) -> Offset {
+    let (first, last) = places.gap(random.random_range(0..=places.count())).into_inner();
+    match random.random_range(0..3) {
+        0 => first,
+        1 => last,
+        _ => Offset(random.random_range(first.0..=last.0)),
+    }
 }
 
 fn any_rules(random: &mut StdRng) -> Vec<(Matcher, usize)> {

@@ -16,7 +16,8 @@ pub async fn filters_choose(subject: &dyn Subject) {
     news[3].topics.push(topic("rooms/3"));
     news[4].topics.push(topic("a"));
     news[5].private = true;
-    append(&*log, Batch::new(news)).await;
+    let mut at = Places::new();
+    at.append(&*log, Batch::new(news)).await;
     let log = subject.reopen(log, all()).await;
     let cases = [
         (exactly(&["a"]), vec![1, 5, 6]),
@@ -32,12 +33,14 @@ pub async fn filters_choose(subject: &dyn Subject) {
         (exactly(&["a"]).only(|_| false), vec![]),
     ];
     for (filter, expected) in cases {
-        for after in 0..=6 {
-            let (found, through) = read_all(&*log, Offset(after), &filter).await;
-            let expected: Vec<_> = expected.iter().copied().filter(|&o| o > after).collect();
-            assert_eq!(offsets(&found), expected, "{filter:?} after {after}");
-            assert_eq!(through, Offset(6));
-            assert!(found.iter().all(|record| filter.matches(record)));
+        for n in 0..=6 {
+            let expected = at.of(expected.iter().copied().filter(|&other| other > n));
+            for after in at.after(n) {
+                let (found, through) = read_all(&*log, after, &filter).await;
+                assert_eq!(offsets(&found), expected, "{filter:?} after {n}, at {after}");
+                assert_eq!(through, at[6]);
+                assert!(found.iter().all(|record| filter.matches(record)));
+            }
         }
     }
 }
@@ -46,18 +49,21 @@ pub async fn filters_choose(subject: &dyn Subject) {
 pub async fn a_record_is_found_by_its_offset(subject: &dyn Subject) {
     let retention = newest(3);
     let log = subject.open(retention);
+    let mut at = Places::new();
     for n in 1..=5 {
         let mut new = record("a", n);
         new.private = n == 4;
-        append(&*log, new).await;
+        at.append(&*log, new).await;
     }
     let log = subject.reopen(log, retention).await;
-    for offset in [0, 1, 2, 6, u64::MAX] {
-        assert_eq!(log.record(Offset(offset)).await, Ok(None), "{offset}");
+    let gaps = (1..=5).flat_map(|n| [at[n - 1].next(), at[n].previous()]);
+    let gaps = gaps.filter(|place| !at.of(0..=5).contains(place));
+    for offset in gaps.chain([at[0], at[1], at[2], at[5].next(), Offset(u64::MAX)]) {
+        assert_eq!(log.record(offset).await, Ok(None), "{offset}");
     }
-    for offset in 3..=5 {
-        let found = log.record(Offset(offset)).await.unwrap().expect("it is kept");
-        assert_eq!((found.offset, &*found.new.data), (Offset(offset), &*offset.to_string()));
+    for n in 3..=5 {
+        let found = log.record(at[n]).await.unwrap().expect("it is kept");
+        assert_eq!((found.offset, &*found.new.data), (at[n], &*n.to_string()));
     }
 }
 
@@ -65,7 +71,8 @@ pub async fn a_record_is_found_by_its_offset(subject: &dyn Subject) {
 pub async fn pages_keep_their_limits(subject: &dyn Subject) {
     let log = subject.open(all());
     let news = (0..50).map(|n| record("a", "x".repeat(n * 10))).collect();
-    append(&*log, Batch::new(news)).await;
+    let mut at = Places::new();
+    at.append(&*log, Batch::new(news)).await;
     let bytes = log.state().bytes;
     for filter in [exactly(&["a"]), Filter::everything()] {
         for records_max in [1, 7, 49, 50, 51, usize::MAX] {
@@ -73,16 +80,18 @@ pub async fn pages_keep_their_limits(subject: &dyn Subject) {
                 let limits = ReadLimits { records_max, bytes_max };
                 let mut found = Vec::new();
                 let mut through = Offset::ZERO;
-                while through < Offset(50) {
+                while through < at.last() {
                     let page = page(&*log, through, &filter, limits).await;
                     assert!((1..=records_max).contains(&page.records.len()));
                     let data_bytes: usize = page.records.iter().map(|r| r.new.data.len()).sum();
                     assert!(page.records.len() == 1 || data_bytes <= bytes_max);
-                    assert_eq!(page.through, page.records.last().unwrap().offset);
+                    // It may reach up to the next record, and never to it.
+                    let last = at.number(page.records.last().unwrap().offset);
+                    assert!(at.gap(last).contains(&page.through));
                     through = page.through;
                     found.extend(page.records);
                 }
-                assert_eq!(offsets(&found), (1..=50).collect::<Vec<_>>());
+                assert_eq!((offsets(&found), through), (at.of(1..=50), at[50]));
             }
         }
     }
@@ -92,38 +101,44 @@ pub async fn pages_keep_their_limits(subject: &dyn Subject) {
 /// A page that has all there is reaches the end, however little of it matched.
 pub async fn reads_reach_the_end(subject: &dyn Subject) {
     let log = subject.open(all());
-    append(&*log, record("a", 1)).await;
-    append(&*log, Batch::new((0..20).map(|n| record("b", n)).collect())).await;
+    let mut at = Places::new();
+    at.append(&*log, record("a", 1)).await;
+    at.append(&*log, Batch::new((0..20).map(|n| record("b", n)).collect())).await;
     for filter in [exactly(&["a"]), exactly(&["none"]), Filter::new([pattern("none/*")])] {
-        let page = page(&*log, Offset(1), &filter, ReadLimits::default()).await;
-        assert_eq!((page.records.len(), page.through), (0, Offset(21)));
+        for after in at.after(1) {
+            let page = page(&*log, after, &filter, ReadLimits::default()).await;
+            assert_eq!((page.records.len(), page.through), (0, at[21]));
+        }
     }
     let hidden = exactly(&["b"]).only(|_| false);
     let limits = ReadLimits { records_max: 5, bytes_max: usize::MAX };
     let hidden = page(&*log, Offset::ZERO, &hidden, limits).await;
     assert!(hidden.records.is_empty() && hidden.through > Offset::ZERO);
     // A place past the end is nobody's loss.
-    let past = page(&*log, Offset(30), &exactly(&["a"]), ReadLimits::default()).await;
-    assert_eq!((past.records.len(), past.through), (0, Offset(30)));
+    for after in [Offset(at[21].0 + 9), Offset(at[21].0 * 2)] {
+        let past = page(&*log, after, &exactly(&["a"]), ReadLimits::default()).await;
+        assert_eq!((past.records.len(), past.through), (0, after));
+    }
 }
 
 /// Topics with records come in the order of their names, from any place.
 pub async fn summaries_come_by_name(subject: &dyn Subject) {
     let log = subject.open(newest(6));
+    let mut at = Places::new();
     for name in ["gone", "b", "a", "c", "b"] {
-        append(&*log, record(name, "")).await;
+        at.append(&*log, record(name, "")).await;
     }
     let mut many = record("d", "");
     many.topics.push(topic("a"));
-    append(&*log, many).await;
-    append(&*log, record("b", "")).await;
+    at.append(&*log, many).await;
+    at.append(&*log, record("b", "")).await;
     let log = subject.reopen(log, newest(6)).await;
     let summaries = |after, count_max| {
         let summaries = log.topics(after, count_max).into_iter();
-        summaries.map(|s| (s.topic.as_str().to_owned(), s.records, s.last.0)).collect::<Vec<_>>()
+        summaries.map(|s| (s.topic.as_str().to_owned(), s.records, s.last)).collect::<Vec<_>>()
     };
     let every = [("a", 2, 6), ("b", 3, 7), ("c", 1, 4), ("d", 1, 6)]
-        .map(|(name, records, last)| (name.to_owned(), records, last));
+        .map(|(name, records, last)| (name.to_owned(), records, at[last]));
     assert_eq!(summaries(None, usize::MAX), every);
     assert_eq!(summaries(Some("a"), 2), every[1..3]);
     assert_eq!(summaries(Some("aa"), 1), every[1..2]);

@@ -141,6 +141,55 @@ fn an_id_is_taken_as_long_as_any_record_has_it() {
 }
 
 #[test]
+fn records_that_are_not_found_by_their_ids_are_known_for_storing_them() {
+    let of_noisy = || index(Matcher::Exact(topic("noisy")), Retention { records_max: 3, ..LAST });
+    let mut live = of_noisy();
+    let later = |index: &Index<u64>| index.later_ids().map(|at| at.0).collect::<Vec<_>>();
+    // The log, as its store has it.
+    let mut records = Vec::new();
+    for (name, id, expected) in [
+        ("quiet", "x", vec![]),
+        ("noisy", "y", vec![]),
+        ("noisy", "x", vec![3]),
+        ("noisy", "", vec![3]),
+        // From now on the fourth newest of the noisy ones goes: first the only y.
+        ("noisy", "", vec![3]),
+        ("noisy", "y", vec![]),
+        ("noisy", "y", vec![7]),
+        ("noisy", "x", vec![7, 8]),
+        // The earliest y goes, and the later one does not take its place.
+        ("noisy", "z", vec![7, 8]),
+        ("quiet", "y", vec![7, 8, 10]),
+        ("quiet", "z", vec![7, 8, 10, 11]),
+        ("noisy", "", vec![8, 10, 11]),
+        ("noisy", "", vec![10, 11]),
+        // The earliest z goes.
+        ("noisy", "", vec![10, 11]),
+        ("quiet", "z", vec![10, 11, 15]),
+    ] {
+        let mut record = NewRecord::new(topic(name), "");
+        record.id = PublisherId::new(id).ok();
+        push(&mut live, &record, 0);
+        trim(&mut live, 0);
+        records.push(record);
+        assert_eq!(later(&live), expected, "after {}", records.len());
+
+        let mut restored = of_noisy();
+        for Hit { offset, bytes, location } in live.between(Offset::ZERO, live.last()) {
+            let time = Timestamp { unix_ms: 0 };
+            let record = &records[location as usize - 1];
+            let is_earliest = !expected.contains(&offset.0);
+            restored.push(Place { offset, time, bytes, location }, record, is_earliest);
+        }
+        assert_eq!(later(&restored), expected);
+        for id in ["x", "y", "z"].map(|id| PublisherId::new(id).unwrap()) {
+            assert_eq!(restored.find_id(&id), live.find_id(&id), "{id:?} of {}", records.len());
+            assert_eq!(restored.has_id(&id), live.has_id(&id));
+        }
+    }
+}
+
+#[test]
 fn age_is_exact_to_the_second_for_each_topic() {
     let limits = Retention { age_max: Duration::from_secs(10), ..Retention::UNLIMITED };
     let mut index = index(pattern("short/*"), limits);

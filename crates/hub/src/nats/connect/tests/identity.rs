@@ -7,8 +7,8 @@ use nkeys::KeyPair;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use super::{open, place, place_as, refusal, says, server};
-use crate::nats::{Auth, Fault, Place};
+use super::{open, refusal, says, server, site, site_as};
+use crate::nats::{Auth, Fault, Site};
 
 fn file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
@@ -22,20 +22,20 @@ async fn a_user_with_a_password() {
     let config = format!("authorization {{ user: hub, password: {password:?} }}");
     let server = server(&config).await;
     let written = "hub:h%40%3A%2F%2C%3F%23%25%20%C3%9F";
-    open(place_as(&server, written)).await.unwrap();
+    open(site_as(&server, written)).await.unwrap();
 
-    let error = refusal(place_as(&server, "hub:hunter2")).await;
+    let error = refusal(site_as(&server, "hub:hunter2")).await;
     assert_eq!(error.fault(), Fault::Refused);
     says(&error, &["uthorization", "the user and the password in --nats", &server.url()]);
-    let error = refusal(place(&[server.url()])).await;
+    let error = refusal(site(&[server.url()])).await;
     says(&error, &["wants to know who that is", "USER:PASSWORD", "--nats-creds"]);
 }
 
 #[tokio::test]
 async fn a_token() {
     let server = server("authorization { token: s3cr3t }").await;
-    open(place_as(&server, "s3cr3t")).await.unwrap();
-    let error = refusal(place_as(&server, "hunter2")).await;
+    open(site_as(&server, "s3cr3t")).await.unwrap();
+    let error = refusal(site_as(&server, "hunter2")).await;
     assert_eq!(error.fault(), Fault::Refused);
     says(&error, &["the token in --nats"]);
 }
@@ -47,7 +47,7 @@ async fn the_seed_of_an_nkey() {
     let server = server(&users).await;
     let at = |file: &NamedTempFile| {
         let auth = Some(Auth::Nkey(file.path().into()));
-        Place { auth, ..place(&[server.url()]) }
+        Site { auth, ..site(&[server.url()]) }
     };
     for text in [known.seed().unwrap(), format!("# the hub\n{}\n", known.seed().unwrap())] {
         open(at(&file(&text))).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_credentials_file() {
     let server = server(&nation.config()).await;
     let at = |path: &Path| {
         let auth = Some(Auth::Credentials(path.into()));
-        Place { auth, ..place(&[server.url()]) }
+        Site { auth, ..site(&[server.url()]) }
     };
     open(at(file(&nation.creds(None)).path())).await.unwrap();
 

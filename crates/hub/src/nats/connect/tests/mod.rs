@@ -12,7 +12,7 @@ use tidings_testing_nats::{Options as ServerOptions, Server};
 use tokio::time::timeout;
 
 use super::Link;
-use crate::nats::{OpenError, Options, Place, Secret, Servers};
+use crate::nats::{OpenError, Options, Secret, Servers, Site};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -25,25 +25,25 @@ async fn server(config: &str) -> Server {
     Server::start_with(&ServerOptions::with_config(config)).await
 }
 
-/// The place at these URLs, with little patience.
-fn place(urls: &[String]) -> Place {
+/// The site at these URLs, with little patience.
+fn site(urls: &[String]) -> Site {
     let urls: Vec<_> = urls.iter().map(|url| Secret::from(url.as_str())).collect();
     let (servers, auth) = Servers::parse(&urls).unwrap();
-    Place { auth, wait: Duration::from_secs(5), ..Place::new(servers) }
+    Site { auth, wait: Duration::from_secs(5), ..Site::new(servers) }
 }
 
-/// The place at this server for a user, such as `name:password`.
-fn place_as(server: &Server, user: &str) -> Place {
-    place(&[server.url().replace("nats://", &format!("nats://{user}@"))])
+/// The site at this server for a user, such as `name:password`.
+fn site_as(server: &Server, user: &str) -> Site {
+    site(&[server.url().replace("nats://", &format!("nats://{user}@"))])
 }
 
-async fn open(place: Place) -> Result<Link, OpenError> {
-    soon(Link::open(&Options::new(place))).await
+async fn open(site: Site) -> Result<Link, OpenError> {
+    soon(Link::open(&Options::new(site))).await
 }
 
 /// The error, which tells no secret.
-async fn refusal(place: Place) -> OpenError {
-    let error = open(place).await.expect_err("it is refused");
+async fn refusal(site: Site) -> OpenError {
+    let error = open(site).await.expect_err("it is refused");
     for text in [error.to_string(), format!("{error:?}")] {
         assert!(!text.contains("hunter2"), "{text}");
     }

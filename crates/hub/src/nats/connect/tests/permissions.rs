@@ -1,10 +1,17 @@
 //! What a hub's user must be allowed: the list that the documentation gives is enough.
 
-use async_nats::jetstream::consumer::{pull, push};
-use futures_util::StreamExt as _;
+use std::time::Duration;
 
-use super::{open, place_as, refusal, says, server, soon};
-use crate::nats::{Fault, Place};
+use tidings_server::{
+    log::{Log as _, ReadLimits, Retention, Since},
+    matcher::{Filter, Matcher},
+    record::NewRecord,
+    topic::Topic,
+};
+use tokio::time::{interval, timeout};
+
+use super::{DEADLINE, open, refusal, says, server, site_as, soon};
+use crate::nats::{Fault, NatsLog, Options, Site};
 
 /// The lists in the documentation, word for word.
 fn documented() -> String {
@@ -16,43 +23,54 @@ fn documented() -> String {
 
 #[tokio::test]
 async fn what_is_documented_is_enough() {
-    let users = format!("[{{ user: hub, password: hunter2, {} }}]", documented().trim_end());
-    let users = users.replace("}\n}]", "}}]");
-    let server = server(&format!("authorization {{ users: {users} }}")).await;
-    let link = open(place_as(&server, "hub:hunter2")).await.unwrap();
-    let (jetstream, stream) = (&link.jetstream, &link.stream);
-    for n in 0..3 {
-        let published = jetstream.publish(format!("tidings.t.{n}"), "x".into()).await.unwrap();
-        assert_eq!(soon(published.into_future()).await.unwrap().sequence, n + 1);
+    let user = format!("{{ user: hub, password: hunter2\n{}\n}}", documented());
+    let server = server(&format!("authorization {{ users: [{user}] }}")).await;
+    let opened = async |records_max| {
+        let mut options = Options::new(site_as(&server, "hub:hunter2"));
+        options.retention = Retention { records_max, ..Retention::UNLIMITED };
+        options.change_limits = true;
+        options.clear_after = Duration::ZERO;
+        options.eager_upkeep = true;
+        let log = soon(NatsLog::open(options)).await;
+        log.unwrap_or_else(|error| panic!("{error}\n{}", server.log()))
+    };
+    let topic = || Topic::new("a").unwrap();
+    let log = opened(1_000).await;
+    // So much that a follower is asked whether it keeps up.
+    for _ in 0..200 {
+        let record = NewRecord::new(topic(), "x".repeat(20_000));
+        soon(log.append(record.into())).await.unwrap();
     }
-    assert_eq!(soon(stream.direct_get(1)).await.unwrap().sequence, 1);
-    let last = soon(stream.direct_get_last_for_subject("tidings.t.2")).await.unwrap();
-    assert_eq!(last.sequence, 3);
-    assert_eq!(soon(stream.get_raw_message(2)).await.unwrap().sequence, 2);
+    soon(log.close()).await;
 
-    let pulled = pull::OrderedConfig::default();
-    let pulled = soon(stream.create_consumer(pulled)).await.unwrap();
-    let mut pulled = soon(pulled.messages()).await.unwrap();
-    let filter_subject = "tidings.t.*".to_owned();
-    let deliver_subject = link.client.new_inbox();
-    let pushed = push::OrderedConfig { deliver_subject, filter_subject, ..Default::default() };
-    let pushed = soon(stream.create_consumer(pushed)).await.unwrap();
-    let mut pushed = soon(pushed.messages()).await.unwrap();
-    for n in 1..=3 {
-        let pulled = soon(pulled.next()).await.unwrap().unwrap();
-        let pushed = soon(pushed.next()).await.unwrap().unwrap();
-        for message in [pulled, pushed] {
-            assert_eq!(message.info().unwrap().stream_sequence, n);
+    let log = opened(5).await;
+    let filter = Filter::new([Matcher::Exact(topic())]);
+    let limits = ReadLimits { records_max: 100, bytes_max: 1 << 20 };
+    let page = soon(log.read(Since::after(log.bounds().first), &filter, limits)).await.unwrap();
+    assert!(page.records.len() >= 4, "{page:?}");
+    // What is trimmed is deleted at last.
+    let link = open(site_as(&server, "hub:hunter2")).await.unwrap();
+    let cleared = timeout(DEADLINE, async {
+        let mut turn = interval(Duration::from_millis(20));
+        while link.stream.get_info().await.unwrap().state.messages > 50 {
+            turn.tick().await;
         }
-    }
-    assert!(soon(stream.delete_message(2)).await.unwrap());
-    let purged = soon(async { stream.purge().filter("tidings.t.0").await }).await.unwrap();
-    assert_eq!(purged.purged, 1);
-    assert_eq!(soon(stream.get_info()).await.unwrap().state.messages, 1);
+    });
+    assert!(cleared.await.is_ok(), "{:?} {}", log.state(), server.log());
+    soon(log.close()).await;
+    assert!(!server.log().contains("iolation"), "{}", server.log());
 
-    // And nothing of other streams.
-    let other = Place { stream: "other".parse().unwrap(), ..place_as(&server, "hub:hunter2") };
+    // What opening needs later on is told as well as what it needs first.
+    let less = documented().replace("$JS.API.CONSUMER.CREATE", "none");
+    let user = format!("{{ user: hub, password: hunter2\n{less}\n}}");
+    let stricter = super::server(&format!("authorization {{ users: [{user}] }}")).await;
+    let error = soon(NatsLog::open(Options::new(site_as(&stricter, "hub:hunter2")))).await;
+    says(&error.unwrap_err(), &["Permissions Violation", "$JS.API.CONSUMER.CREATE.tidings"]);
+
+    // And nothing is allowed of other streams.
+    let other = Site { stream: "other".parse().unwrap(), ..site_as(&server, "hub:hunter2") };
     let error = refusal(other).await;
     assert_eq!(error.fault(), Fault::Refused);
     says(&error, &["Permissions Violation", "$JS.API.STREAM.INFO.other"]);
+    assert!(server.log().contains("iolation"), "{}", server.log());
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use tidings_testing_nats::{Options as ServerOptions, Proxy, Server};
 use tokio::net::TcpListener;
 
-use super::{open, place, refusal, says, server, soon};
-use crate::nats::{Fault, Link, OpenError, Options, Place, connect::is_new_enough};
+use super::{open, refusal, says, server, site, soon};
+use crate::nats::{Fault, Link, OpenError, Options, Site, connect::is_new_enough};
 
 #[tokio::test]
 async fn a_server_that_comes_later_is_waited_for() {
     let mut server = Server::start().await;
     server.stop().await;
-    let patient = Place { wait: Duration::from_secs(60), ..place(&[server.url()]) };
+    let patient = Site { wait: Duration::from_secs(60), ..site(&[server.url()]) };
     let opening = tokio::spawn(open(patient));
     server.restart().await;
     soon(opening).await.unwrap().unwrap();
@@ -22,7 +22,7 @@ async fn a_server_that_comes_later_is_waited_for() {
 async fn one_of_several_servers_is_enough() {
     let server = Server::start().await;
     let closed = closed_port().await;
-    open(place(&[closed, server.url()])).await.unwrap();
+    open(site(&[closed, server.url()])).await.unwrap();
 }
 
 #[tokio::test]
@@ -38,8 +38,8 @@ async fn nobody_is_waited_for_longer_than_told() {
         (silent, "timed out"),
         (hole.url(), "timed out"),
     ] {
-        let place = Place { wait: Duration::from_millis(100), ..place(&[url]) };
-        let error = refusal(place).await;
+        let site = Site { wait: Duration::from_millis(100), ..site(&[url]) };
+        let error = refusal(site).await;
         assert_eq!(error.fault(), Fault::Unreachable);
         says(&error, &["could not be reached at", "within 100ms", why, "--nats-wait"]);
     }
@@ -53,7 +53,7 @@ async fn closed_port() -> String {
 #[tokio::test]
 async fn jetstream_must_be_on() {
     let server = Server::start_with(&ServerOptions::without_jetstream()).await;
-    let error = refusal(place(&[server.url()])).await;
+    let error = refusal(site(&[server.url()])).await;
     assert_eq!(error.fault(), Fault::Server);
     says(&error, &["runs without JetStream", "nats-server with -js"]);
 }
@@ -63,16 +63,16 @@ async fn jetstream_must_be_on_for_the_account() {
     let accounts = "accounts { A { users: [{ user: hub, password: hunter2 }] }\n\
                     B { users: [{ user: b, password: b }], jetstream: enabled } }";
     let server = server(accounts).await;
-    let error = refusal(super::place_as(&server, "hub:hunter2")).await;
+    let error = refusal(super::site_as(&server, "hub:hunter2")).await;
     assert_eq!(error.fault(), Fault::Server);
     says(&error, &["not for the hub's account"]);
-    open(super::place_as(&server, "b:b")).await.unwrap();
+    open(super::site_as(&server, "b:b")).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_largest_message_must_fit() {
     let server = server("max_payload: 100000").await;
-    let mut options = Options::new(place(&[server.url()]));
+    let mut options = Options::new(site(&[server.url()]));
     options.message_bytes_max = 100_001;
     let error = soon(Link::open(&options)).await.unwrap_err();
     assert_eq!(error.fault(), Fault::Server);

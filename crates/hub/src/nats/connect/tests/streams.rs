@@ -9,8 +9,8 @@ use async_nats::jetstream::{
 use futures_util::future::join_all;
 use tidings_testing_nats::{Cluster, Server};
 
-use super::{open, place, refusal, says, soon};
-use crate::nats::{Fault, Place, Storage, connect::requirements};
+use super::{open, refusal, says, site, soon};
+use crate::nats::{Fault, Site, Storage, connect::requirements};
 
 async fn jetstream(server: &Server) -> jetstream::Context {
     jetstream::new(soon(async_nats::connect(server.url())).await.unwrap())
@@ -19,15 +19,15 @@ async fn jetstream(server: &Server) -> jetstream::Context {
 #[tokio::test]
 async fn hubs_that_start_together_make_it_once() {
     let server = Server::start().await;
-    let opened = join_all((0..8).map(|_| open(place(&[server.url()])))).await;
+    let opened = join_all((0..8).map(|_| open(site(&[server.url()])))).await;
     for link in opened {
         let config = &link.unwrap().stream.cached_info().config.clone();
         assert_eq!((config.num_replicas, config.storage), (1, StorageType::File));
     }
-    let memory = Place {
+    let memory = Site {
         stream: "other".parse().unwrap(),
         storage: Storage::Memory,
-        ..place(&[server.url()])
+        ..site(&[server.url()])
     };
     let link = open(memory).await.unwrap();
     assert_eq!(link.stream.cached_info().config.subjects, ["other.>"]);
@@ -37,7 +37,7 @@ async fn hubs_that_start_together_make_it_once() {
 #[tokio::test]
 async fn a_cluster_keeps_three() {
     let cluster = Cluster::start(3).await;
-    let patient = |urls: &[String]| Place { wait: Duration::from_secs(30), ..place(urls) };
+    let patient = |urls: &[String]| Site { wait: Duration::from_secs(30), ..site(urls) };
     let opened = join_all((0..6).map(|n| open(patient(&cluster.urls()[n % 3..])))).await;
     for link in opened {
         let link = link.unwrap();
@@ -47,11 +47,11 @@ async fn a_cluster_keeps_three() {
     }
     // Five are not to be had, and what is there has three.
     let replicas = Some("5".parse().unwrap());
-    let other = Place { replicas, stream: "five".parse().unwrap(), ..place(&cluster.urls()) };
+    let other = Site { replicas, stream: "five".parse().unwrap(), ..site(&cluster.urls()) };
     let error = refusal(other).await;
     assert_eq!(error.fault(), Fault::Server);
     says(&error, &["cannot be kept on 5 servers", "--nats-replicas"]);
-    let error = refusal(Place { replicas, ..place(&cluster.urls()) }).await;
+    let error = refusal(Site { replicas, ..site(&cluster.urls()) }).await;
     assert_eq!(error.fault(), Fault::Stream);
     says(&error, &["its replicas is 3 and must be 5", "nats stream edit tidings --replicas 5"]);
 }
@@ -60,7 +60,7 @@ async fn a_cluster_keeps_three() {
 async fn one_server_keeps_no_three() {
     let server = Server::start().await;
     let error =
-        refusal(Place { replicas: Some("3".parse().unwrap()), ..place(&[server.url()]) }).await;
+        refusal(Site { replicas: Some("3".parse().unwrap()), ..site(&[server.url()]) }).await;
     assert_eq!(error.fault(), Fault::Server);
     says(&error, &["cannot be kept on 3 servers", "--nats-replicas 1"]);
 }
@@ -70,8 +70,8 @@ async fn no_room_is_told() {
     let account = "accounts { A { users: [{ user: hub, password: hunter2 }], \
                    jetstream: { max_streams: 1 } } }";
     let server = super::server(account).await;
-    open(super::place_as(&server, "hub:hunter2")).await.unwrap();
-    let second = Place { stream: "b".parse().unwrap(), ..super::place_as(&server, "hub:hunter2") };
+    open(super::site_as(&server, "hub:hunter2")).await.unwrap();
+    let second = Site { stream: "b".parse().unwrap(), ..super::site_as(&server, "hub:hunter2") };
     let error = refusal(second).await;
     assert_eq!(error.fault(), Fault::Server);
     says(&error, &["no room for the stream b", "nats account info"]);
@@ -86,7 +86,7 @@ async fn a_stream_that_has_the_subjects_is_named() {
         ..Config::default()
     };
     jetstream(&server).await.create_stream(other).await.unwrap();
-    let error = refusal(place(&[server.url()])).await;
+    let error = refusal(site(&[server.url()])).await;
     assert_eq!(error.fault(), Fault::Stream);
     says(&error, &["another stream has subjects of tidings.>", "--nats-stream"]);
 }
@@ -95,7 +95,7 @@ async fn a_stream_that_has_the_subjects_is_named() {
 async fn each_setting_that_would_harm_is_found() {
     let server = Server::start().await;
     let jetstream = jetstream(&server).await;
-    let place = place(&[server.url()]);
+    let site = site(&[server.url()]);
     let hour = Duration::from_secs(3_600);
     let republish =
         Republish { source: ">".into(), destination: "copy.>".into(), headers_only: false };
@@ -116,10 +116,10 @@ async fn each_setting_that_would_harm_is_found() {
         (|c| c.deny_purge = true, "deny_purge is true", "--nats-stream"),
     ];
     for (harm, found, mend) in harms {
-        let mut config = requirements::config(&place, 1);
+        let mut config = requirements::config(&site, 1);
         harm(&mut config);
         jetstream.create_stream(config).await.unwrap();
-        let error = refusal(place.clone()).await;
+        let error = refusal(site.clone()).await;
         assert_eq!(error.fault(), Fault::Stream);
         says(&error, &[found, " and must be ", mend]);
         assert_eq!(error.to_string().matches(" and must be ").count(), 1, "{error}");
@@ -129,10 +129,10 @@ async fn each_setting_that_would_harm_is_found() {
         max_age: hour,
         republish: Some(republish),
         duplicate_window: hour,
-        ..requirements::config(&place, 1)
+        ..requirements::config(&site, 1)
     };
     jetstream.create_stream(several).await.unwrap();
-    let error = refusal(place.clone()).await;
+    let error = refusal(site.clone()).await;
     says(
         &error,
         &[
@@ -142,10 +142,10 @@ async fn each_setting_that_would_harm_is_found() {
     );
     jetstream.delete_stream("tidings").await.unwrap();
     // What a hub makes is what it accepts, and what it does not need may be as it likes.
-    let mut config = requirements::config(&place, 1);
+    let mut config = requirements::config(&site, 1);
     config.duplicate_window = hour;
     config.description = None;
     config.allow_rollup = true;
     jetstream.create_stream(config).await.unwrap();
-    open(place).await.unwrap();
+    open(site).await.unwrap();
 }

@@ -6,8 +6,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tempfile::TempDir;
 use tidings_testing_nats::Server;
 
-use super::{open, place, refusal, says, server};
-use crate::nats::{Fault, Place, TlsFiles};
+use super::{open, refusal, says, server, site};
+use crate::nats::{Fault, Site, TlsFiles};
 
 /// An authority, and the files of what it issued.
 struct Authority {
@@ -49,9 +49,9 @@ impl Authority {
     }
 }
 
-fn with(server: &Server, scheme: &str, ca: &Path, client: Option<(PathBuf, PathBuf)>) -> Place {
+fn with(server: &Server, scheme: &str, ca: &Path, client: Option<(PathBuf, PathBuf)>) -> Site {
     let url = server.url().replace("nats", scheme);
-    Place { tls: TlsFiles { ca: Some(ca.into()), client }, ..place(&[url]) }
+    Site { tls: TlsFiles { ca: Some(ca.into()), client }, ..site(&[url]) }
 }
 
 #[tokio::test]
@@ -65,12 +65,12 @@ async fn the_server_shows_whom_to_trust() {
     assert_eq!(error.fault(), Fault::Refused);
     says(&error, &["TLS with NATS", "certificate", "--nats-ca"]);
     // What the system trusts does not help.
-    let untrusted = place(&[server.url()]);
+    let untrusted = site(&[server.url()]);
     says(&refusal(untrusted).await, &["TLS with NATS", "--nats-ca"]);
     // The certificate names the address alone.
-    let named = place(&[server.url().replace("127.0.0.1", "localhost")]);
+    let named = site(&[server.url().replace("127.0.0.1", "localhost")]);
     let tls = TlsFiles { ca: Some(authority.ca()), client: None };
-    says(&refusal(Place { tls, ..named }).await, &["localhost", "the host in the URL"]);
+    says(&refusal(Site { tls, ..named }).await, &["localhost", "the host in the URL"]);
 }
 
 #[tokio::test]
@@ -98,11 +98,10 @@ async fn nothing_is_said_without_tls_once_it_is_asked_for() {
     let server = server("authorization { user: hub, password: hunter2 }").await;
     let user = server.url().replace("nats://", "nats://hub:hunter2@");
     let tls = TlsFiles { ca: Some(authority.ca()), client: None };
-    for place in [
-        Place { tls, ..place(std::slice::from_ref(&user)) },
-        place(&[user.replace("nats:", "tls:")]),
-    ] {
-        let error = refusal(place).await;
+    for site in
+        [Site { tls, ..site(std::slice::from_ref(&user)) }, site(&[user.replace("nats:", "tls:")])]
+    {
+        let error = refusal(site).await;
         assert_eq!(error.fault(), Fault::Refused);
         says(&error, &["TLS with NATS", "seems to speak none", "nats://"]);
     }

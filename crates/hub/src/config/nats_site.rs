@@ -1,10 +1,10 @@
 //! The stream of a hub, of what the options say.
 
 use super::{ConfigError, Options};
-use crate::nats::{Auth, Place, Servers, TlsFiles};
+use crate::nats::{Auth, Servers, Site, TlsFiles};
 
 /// The stream, and the way to it, if the hub is to have one.
-pub(super) fn of(options: &Options) -> Result<Option<Place>, ConfigError> {
+pub(super) fn of(options: &Options) -> Result<Option<Site>, ConfigError> {
     let Some(urls) = &options.nats else {
         return match first_set(options) {
             Some(given) => Err(ConfigError::Incomplete { given, missing: "nats" }),
@@ -12,14 +12,14 @@ pub(super) fn of(options: &Options) -> Result<Option<Place>, ConfigError> {
         };
     };
     let (servers, named) = Servers::parse(urls)?;
-    let mut place = Place::new(servers);
-    place.auth = auth(options, named)?;
-    place.tls = tls(options)?;
-    place.replicas = options.nats_replicas;
-    place.stream = options.nats_stream.clone().unwrap_or(place.stream);
-    place.storage = options.nats_storage.unwrap_or(place.storage);
-    place.wait = options.nats_wait.unwrap_or(place.wait);
-    Ok(Some(place))
+    let mut site = Site::new(servers);
+    site.auth = auth(options, named)?;
+    site.tls = tls(options)?;
+    site.replicas = options.nats_replicas;
+    site.stream = options.nats_stream.clone().unwrap_or(site.stream);
+    site.storage = options.nats_storage.unwrap_or(site.storage);
+    site.wait = options.nats_wait.unwrap_or(site.wait);
+    Ok(Some(site))
 }
 
 /// The first of the options that mean nothing without `--nats`.
@@ -33,6 +33,7 @@ fn first_set(options: &Options) -> Option<&'static str> {
         ("nats-ca", options.nats_ca.is_some()),
         ("nats-cert", options.nats_cert.is_some()),
         ("nats-key", options.nats_key.is_some()),
+        ("nats-change-limits", options.nats_change_limits.is_some()),
         ("nats-wait", options.nats_wait.is_some()),
     ];
     set.into_iter().find_map(|(option, is_set)| is_set.then_some(option))
