@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tidings_server::topic::Topic;
 use tokio::time::timeout_at;
 
-use super::{Options, options::StreamName};
+use super::StreamName;
 
 /// Asks the hubs of a stream, and answers those who ask.
 #[derive(Debug, Clone)]
@@ -116,7 +116,6 @@ impl Census {
 impl super::NatsLog {
     /// Asks the hubs of the log's stream.
     pub fn census(&self) -> Census {
-        let Options { stream, .. } = &self.shared.options;
-        Census::new(self.shared.link.client.clone(), stream)
+        Census::new(self.shared.link.client.clone(), &self.shared.options.site.stream)
     }
 }

@@ -54,6 +54,8 @@ mod opening;
 mod options;
 mod pending;
 mod reading;
+mod secret;
+mod servers;
 mod state;
 mod subject;
 mod upkeep;
@@ -87,8 +89,13 @@ use self::{
 };
 pub use self::{
     census::{Census, Entry},
-    error::OpenError,
-    options::{Auth, Options, Storage, StreamName, StreamNameError, TlsFiles},
+    error::{Difference, Differences, Fault, OpenError},
+    options::{
+        Auth, Options, Replicas, ReplicasError, Site, Storage, StreamName, StreamNameError,
+        TlsFiles,
+    },
+    secret::Secret,
+    servers::{Servers, ServersError},
 };
 
 /// A log in a stream of NATS JetStream.
@@ -98,7 +105,7 @@ pub use self::{
 /// use tidings_hub::nats::{NatsLog, Options};
 /// use tidings_server::{log::Log, record::NewRecord, topic::Topic};
 ///
-/// let log = NatsLog::open(Options::new(vec!["nats://127.0.0.1:4222".parse()?])).await?;
+/// let log = NatsLog::open(Options::new("nats://127.0.0.1:4222".parse()?)).await?;
 /// let appended = log.append(NewRecord::new(Topic::new("rooms/42")?, "hello").into()).await?;
 /// println!("in the stream at {}", appended.last().expect("a batch of one"));
 /// log.close().await;
@@ -144,10 +151,10 @@ impl NatsLog {
     /// [`OpenError`] says what is in the way.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let link = Link::open(&options).await?;
-        let state = opening::open(&link, &options, None).await?;
+        let state = link.permitted(opening::open(&link, &options, None)).await?;
         let shared = Arc::new(Shared {
             limits: Limits::of(&options),
-            subjects: Subjects::of(&options.stream),
+            subjects: Subjects::of(&options.site.stream),
             node: rand::random(),
             folded: watch::Sender::new(state.through()),
             state: RwLock::new(state),
@@ -348,6 +355,6 @@ impl Log for NatsLog {
 impl fmt::Debug for NatsLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("NatsLog");
-        out.field("stream", &self.shared.options.stream.as_str()).finish_non_exhaustive()
+        out.field("stream", &self.shared.options.site.stream.as_str()).finish_non_exhaustive()
     }
 }

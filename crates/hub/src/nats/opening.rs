@@ -51,9 +51,9 @@ pub(super) async fn open(
     options: &Options,
     distrusted: Option<Epoch>,
 ) -> Result<State, OpenError> {
-    let subjects = Subjects::of(&options.stream);
+    let subjects = Subjects::of(&options.site.stream);
     let limits = Limits::of(options);
-    let fail = |cause: String| OpenError::Stream { stream: options.stream.to_string(), cause };
+    let fail = |cause: String| OpenError::Stream { stream: options.site.stream.to_string(), cause };
     let newest = async || {
         let newest = newest_checkpoint(link, &subjects).await;
         newest.map_err(|error| fail(error.to_string()))
@@ -67,7 +67,7 @@ pub(super) async fn open(
     if let Some(difference) = limits.difference(&checkpoint.limits)
         && !options.change_limits
     {
-        return Err(OpenError::Limits { stream: options.stream.to_string(), difference });
+        return Err(OpenError::Limits { stream: options.site.stream.to_string(), difference });
     }
     let (mut state, lost) = loop {
         let mut lost = None;
@@ -110,7 +110,7 @@ pub(super) async fn open(
 /// Makes the log leave the epoch, if it is in it still. It goes on trying until that is so.
 pub(super) async fn leave_epoch(link: &Link, options: &Options, epoch: Epoch) {
     loop {
-        let stream = link.jetstream.get_stream(options.stream.as_str()).await;
+        let stream = link.jetstream.get_stream(options.site.stream.as_str()).await;
         // A stream that is not there will be another one.
         let is_gone = stream.is_err_and(|error| {
             use async_nats::jetstream::context::GetStreamErrorKind::JetStream;
@@ -134,7 +134,7 @@ async fn begin(
     subjects: &Subjects,
     limits: &Limits,
 ) -> Result<(), OpenError> {
-    let stream = options.stream.to_string();
+    let stream = options.site.stream.to_string();
     let fail = |cause: String| OpenError::Stream { stream: stream.clone(), cause };
     let info = link.stream.get_info().await.map_err(|error| fail(told(&error)))?;
     if info.state.messages > 0 {
