@@ -32,6 +32,7 @@ mod problem;
 mod query;
 pub mod serve;
 pub mod store;
+mod stored;
 mod supervisor;
 mod under_way;
 mod web;

@@ -114,7 +114,6 @@ mod options;
 mod pace;
 mod queue;
 mod read;
-mod record;
 mod recover;
 mod scan;
 mod segment;
@@ -158,6 +157,7 @@ use self::{
     storage::{Disk, Storage},
     writer::Writer,
 };
+use crate::stored;
 
 /// A log in a directory.
 ///
@@ -288,7 +288,7 @@ impl Log for DiskLog {
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
         Box::pin(async move {
             // Also of ephemeral events, which wait in the queue as others do.
-            let bytes = batch.records.iter().map(record::encoded_bytes).sum();
+            let bytes = batch.records.iter().map(stored::encoded_bytes).sum();
             let bytes_max = self.shared.options.batch_bytes_max;
             if bytes > bytes_max {
                 return Err(AppendError::TooLarge { bytes, bytes_max });

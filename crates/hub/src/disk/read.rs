@@ -8,7 +8,8 @@ use tidings_server::{
     record::Record,
 };
 
-use super::{Location, State, record, segment::Segment};
+use super::{Location, State, segment::Segment};
+use crate::stored;
 
 // Reading over a gap of this size costs less than another system call.
 const GAP_BYTES: u64 = 4 << 10;
@@ -85,7 +86,7 @@ fn visit(
 
 fn decode(bytes: &[u8], offset: Offset, segment: u32) -> Result<Record, ReadError> {
     let name = || Segment::name(segment);
-    let record = record::decode(bytes).map_err(|error| {
+    let record = stored::decode(bytes).map_err(|error| {
         store_error(format!("event {offset} in {} is damaged: {error}", name()))
     })?;
     if record.offset == offset {

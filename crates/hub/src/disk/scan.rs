@@ -9,13 +9,14 @@ use tidings_server::{
     record::Timestamp,
 };
 
+use crate::stored::{RecordError, Stored};
+
 use super::{
     Kept, Location,
     compacted::{Head, RECORDS_AT},
     frame::{self, Header},
     manifest::{End, Left},
     options::Options,
-    record::{RecordError, Stored},
     segment::{self, Segment},
     storage::{File, Storage},
     tail::{Next, Tail},

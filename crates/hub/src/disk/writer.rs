@@ -15,8 +15,8 @@ use super::{
     frame,
     options::Options,
     queue::{Append, Job},
-    record,
 };
+use crate::stored;
 
 // A group takes this much at most, so that no answer waits for a write of the whole queue.
 const GROUP_BYTES_MAX: usize = 4 << 20;
@@ -195,7 +195,7 @@ impl Writer {
                     !self.ids.insert(id.clone()) || self.shared.state.read().index.has_id(id)
                 });
                 let at = self.buffer.len();
-                record::encode(&mut self.buffer, offset, self.time, &new, reused);
+                stored::encode(&mut self.buffer, offset, self.time, &new, reused);
                 let bytes = self.buffer.len() - at;
                 let record = Arc::new(Record { offset, time: self.time, new });
                 self.encoded.push(Encoded { record, at, bytes, id_reused: reused });

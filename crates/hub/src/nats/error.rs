@@ -15,4 +15,27 @@ pub enum OpenError {
         /// What the server says.
         cause: String,
     },
+    /// The stream's hubs keep something else than this one was told to. The operator's to mend.
+    #[error(
+        "the hubs of the stream {stream} share other limits: {difference}; start with what is \
+             there, or change it for all hubs: stop them, and start the first one with \
+             --nats-change-limits"
+    )]
+    Limits {
+        /// Its name.
+        stream: String,
+        /// What differs.
+        difference: String,
+    },
+    /// The stream has messages that no hub wrote. The operator's to mend.
+    #[error(
+        "the stream {stream} has {messages} messages, and no hub wrote them; choose another \
+             with --nats-stream, or empty it"
+    )]
+    Foreign {
+        /// Its name.
+        stream: String,
+        /// How many messages it has.
+        messages: u64,
+    },
 }

@@ -1,6 +1,6 @@
 //! How a hub reaches its stream, and what it keeps there.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use async_nats::ServerAddr;
 use tidings_server::log::{KeyWindow, Retention, TopicRules};
@@ -30,6 +30,17 @@ pub struct Options {
     pub key_window: KeyWindow,
     /// Whether to begin a new epoch though nothing seems lost.
     pub new_epoch: bool,
+    /// Whether to change the limits that all hubs of the stream share to those that are given
+    /// here, if they differ. The other hubs of the stream end then.
+    pub change_limits: bool,
+    /// How long an append waits for its outcome. Default 5 s.
+    pub append_wait: Duration,
+    /// How long messages that a checkpoint has made superfluous are left for hubs that are behind.
+    /// Default 30 s.
+    pub clear_after: Duration,
+    /// Whether to write a checkpoint as soon as a single message is superfluous: for tests.
+    #[doc(hidden)]
+    pub eager_upkeep: bool,
 }
 
 /// What the servers keep a stream in.
@@ -83,6 +94,10 @@ impl Options {
             rules: TopicRules::default(),
             key_window: KeyWindow::default(),
             new_epoch: false,
+            change_limits: false,
+            append_wait: Duration::from_secs(5),
+            clear_after: Duration::from_secs(30),
+            eager_upkeep: false,
         }
     }
 }

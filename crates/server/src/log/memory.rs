@@ -199,7 +199,7 @@ impl Log for MemoryLog {
             records: state.index.records(),
             bytes: state.index.bytes(),
             topics: state.index.topics_with_records(),
-            latched: None,
+            ..LogState::default()
         }
     }
 

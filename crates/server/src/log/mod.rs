@@ -386,6 +386,12 @@ pub struct LogState {
     pub topics: usize,
     /// Why no appends are taken, if a write failed.
     pub latched: Option<Arc<str>>,
+    /// Why the log has ended, if it has: it takes and gives nothing any more, and what is there is
+    /// to be opened as another log, maybe of another epoch. Only of a log that others write to.
+    pub over: Option<Arc<str>>,
+    /// How much the log knows of that it has not taken in yet, in whatever others write it in: 0
+    /// of a log that only this process writes.
+    pub behind: u64,
 }
 
 impl fmt::Debug for dyn Log {

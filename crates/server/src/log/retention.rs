@@ -62,6 +62,11 @@ impl TopicRules {
         (rules.len() <= Self::COUNT_MAX).then(|| Self(rules.into()))
     }
 
+    /// The rules, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &TopicRule> {
+        self.0.iter()
+    }
+
     /// Which rule holds for `topic`, if there is one.
     pub(super) fn of(&self, topic: &Topic) -> Option<RuleNumber> {
         let at = self.0.iter().position(|rule| rule.topics.matches(topic))?;

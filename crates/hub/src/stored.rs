@@ -1,4 +1,4 @@
-//! A record as bytes.
+//! A record as bytes: what the disk log keeps in its segments, and the clustered log in its messages.
 
 use std::time::Duration;
 
@@ -20,8 +20,10 @@ const HAS_KEY: u16 = 1 << 5;
 // Marks are kept, and are no events.
 const ENDED: u16 = 1 << 6;
 const OPENED: u16 = 1 << 7;
+// Only in messages: no file keeps one.
+const EPHEMERAL: u16 = 1 << 8;
 const FLAGS_KNOWN: u16 =
-    HAS_EVENT | HAS_ID | HAS_RETRY | PRIVATE | ID_REUSED | HAS_KEY | ENDED | OPENED;
+    HAS_EVENT | HAS_ID | HAS_RETRY | PRIVATE | ID_REUSED | HAS_KEY | ENDED | OPENED | EPHEMERAL;
 
 // Checksum and length.
 const PREFIX_BYTES: usize = 8;
@@ -32,7 +34,7 @@ const RETRY_BYTES: usize = 8 + 4;
 const ONCE_BYTES: usize = 16 + 16;
 
 /// About how many bytes the record takes, never less than it does.
-pub(super) fn encoded_bytes(new: &NewRecord) -> usize {
+pub(crate) fn encoded_bytes(new: &NewRecord) -> usize {
     let topics: usize = new.topics.iter().map(|topic| 2 + topic.as_str().len()).sum();
     let event = new.event.as_ref().map_or(0, |event| 4 + event.as_str().len());
     let id = new.id.as_ref().map_or(0, |id| 2 + id.as_str().len());
@@ -41,7 +43,7 @@ pub(super) fn encoded_bytes(new: &NewRecord) -> usize {
 }
 
 /// Appends the record's bytes to `out`.
-pub(super) fn encode(
+pub(crate) fn encode(
     out: &mut Vec<u8>,
     offset: Offset,
     time: Timestamp,
@@ -50,7 +52,6 @@ pub(super) fn encode(
 ) {
     // Whoever adds a field decides here how it is stored.
     let NewRecord { kind, topics, event, id, retry, private, data, once } = new;
-    debug_assert!(kind.is_kept());
     let mut flags = 0;
     for (flag, set) in [
         (HAS_EVENT, event.is_some()),
@@ -61,6 +62,7 @@ pub(super) fn encode(
         (HAS_KEY, once.is_some()),
         (ENDED, *kind == Kind::Ended),
         (OPENED, *kind == Kind::Opened),
+        (EPHEMERAL, *kind == Kind::Ephemeral),
     ] {
         if set {
             flags |= flag;
@@ -101,17 +103,17 @@ pub(super) fn encode(
 
 /// The parts of a stored record, where they lie.
 #[derive(Debug)]
-pub(super) struct Stored<'a> {
-    pub(super) offset: Offset,
-    pub(super) time: Timestamp,
-    pub(super) kind: Kind,
-    pub(super) topics: SmallVec<[&'a str; 4]>,
-    pub(super) id: Option<&'a str>,
+pub(crate) struct Stored<'a> {
+    pub(crate) offset: Offset,
+    pub(crate) time: Timestamp,
+    pub(crate) kind: Kind,
+    pub(crate) topics: SmallVec<[&'a str; 4]>,
+    pub(crate) id: Option<&'a str>,
     /// Whether an earlier record had the id when this one was appended.
-    pub(super) id_reused: bool,
-    pub(super) once: Option<Once>,
+    pub(crate) id_reused: bool,
+    pub(crate) once: Option<Once>,
     /// All its bytes, the checksum included.
-    pub(super) bytes: u32,
+    pub(crate) bytes: u32,
     event: Option<&'a str>,
     retry: Option<Duration>,
     private: bool,
@@ -120,7 +122,7 @@ pub(super) struct Stored<'a> {
 
 /// Why bytes are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RecordError {
+pub(crate) enum RecordError {
     #[error("it is cut off")]
     Short,
     #[error("its checksum is wrong")]
@@ -133,7 +135,7 @@ pub(super) enum RecordError {
 
 impl<'a> Stored<'a> {
     /// Reads the record that `bytes` start with, whose checksum is vouched for by its frame.
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, RecordError> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, RecordError> {
         let mut prefix = Fields(bytes);
         prefix.take(4)?;
         let length = prefix.u32()?;
@@ -144,10 +146,11 @@ impl<'a> Stored<'a> {
         if flags & !FLAGS_KNOWN != 0 {
             return Err(RecordError::Unknown);
         }
-        let kind = match flags & (ENDED | OPENED) {
+        let kind = match flags & (ENDED | OPENED | EPHEMERAL) {
             0 => Kind::Event,
             ENDED => Kind::Ended,
             OPENED => Kind::Opened,
+            EPHEMERAL => Kind::Ephemeral,
             _ => return Err(RecordError::Unknown),
         };
         let topics = fields.u16()?;
@@ -197,7 +200,8 @@ impl<'a> Stored<'a> {
         })
     }
 
-    fn into_record(self) -> Result<Record, RecordError> {
+    /// The record itself.
+    pub(crate) fn into_record(self) -> Result<Record, RecordError> {
         let text = |_| RecordError::Text;
         let mut topics = Topics::new();
         for topic in self.topics {
@@ -220,7 +224,7 @@ impl<'a> Stored<'a> {
 }
 
 /// Reads and checks the record that fills `bytes`.
-pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     let (checksum, rest) = bytes.split_first_chunk().ok_or(RecordError::Short)?;
     if u32::from_le_bytes(*checksum) != crc32fast::hash(rest) {
         return Err(RecordError::Checksum);
@@ -229,34 +233,34 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
 }
 
 /// Little-endian fields, one after the other.
-struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], RecordError> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], RecordError> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(RecordError::Short)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         let (taken, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
         self.0 = rest;
         Ok(*taken)
     }
 
-    fn u16(&mut self) -> Result<u16, RecordError> {
+    pub(crate) fn u16(&mut self) -> Result<u16, RecordError> {
         self.array().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, RecordError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, RecordError> {
         self.array().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, RecordError> {
+    pub(crate) fn u64(&mut self) -> Result<u64, RecordError> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn text(&mut self, count: u32) -> Result<&'a str, RecordError> {
+    pub(crate) fn text(&mut self, count: u32) -> Result<&'a str, RecordError> {
         std::str::from_utf8(self.take(count as usize)?).map_err(|_| RecordError::Text)
     }
 }

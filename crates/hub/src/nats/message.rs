@@ -1,0 +1,257 @@
+//! Messages of the stream.
+//!
+//! ```text
+//!  message     magic "Td" │ version u8 │ kind u8 │ body
+//!  batches 1   node u64 │ (number u64 │ records u32 │ bytes u32 │ records…)…
+//!  tick    2
+//!  state   3   bytes…
+//!  checkpoint 4  JSON
+//!  carried 5   records…
+//! ```
+//!
+//! All numbers are little-endian. A record is stored as in the disk log, but for its offset and its
+//! time, which are zero: where the message stands in the stream says both. A record that is carried,
+//! out of a message that is to be deleted, has them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidings_server::{
+    cursor::Offset,
+    record::{NewRecord, Record, SharedRecord, Timestamp},
+};
+
+use crate::stored::{self, Fields, RecordError, Stored};
+
+const MAGIC: [u8; 2] = *b"Td";
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 4;
+const BATCHES: u8 = 1;
+const TICK: u8 = 2;
+const STATE: u8 = 3;
+const CHECKPOINT: u8 = 4;
+const CARRIED: u8 = 5;
+
+/// Where a message stands in the stream, and when the stream took it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Place {
+    pub(super) sequence: u64,
+    pub(super) time: Timestamp,
+    /// The fraction of `time` that it leaves out, in nanoseconds: with it, the moment names the
+    /// message.
+    pub(super) rest_ns: u32,
+}
+
+impl Place {
+    // Of the 64 bits of an offset: messages up to 2^48, and 65,536 records in each.
+    const INDEX_BITS: u32 = 16;
+    /// Records of a message at most.
+    pub(super) const RECORDS_MAX: usize = 1 << Self::INDEX_BITS;
+
+    /// The offset of the message's record with this index.
+    pub(super) fn offset(&self, index: usize) -> Offset {
+        Offset((self.sequence << Self::INDEX_BITS) + index as u64)
+    }
+
+    /// The message that has the record at this offset, and its index there.
+    pub(super) fn of(offset: Offset) -> (u64, usize) {
+        (offset.0 >> Self::INDEX_BITS, offset.0 as usize & (Self::RECORDS_MAX - 1))
+    }
+}
+
+/// What a message says.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// `node` says who sent them: a number from chance, at each start.
+    Batches {
+        node: u64,
+        entries: Vec<Entry>,
+    },
+    Tick,
+    State(Bytes),
+    Checkpoint(Bytes),
+    Carried(Vec<Carried>),
+}
+
+/// An older record, and its bytes as it is stored.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub(super) record: SharedRecord,
+    pub(super) bytes: u32,
+}
+
+/// A batch in a message.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Counts what the node appends.
+    pub(super) number: u64,
+    /// The index of its first record in the message.
+    pub(super) first: usize,
+    pub(super) records: Vec<NewRecord>,
+    /// The bytes of each record, as they are stored.
+    pub(super) bytes: Vec<u32>,
+}
+
+/// Why a message is none of a hub's, or of a later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum MessageError {
+    #[error("it is not a hub's")]
+    Foreign,
+    #[error("it is of version {0}, which this hub does not know")]
+    Version(u8),
+    #[error("it is damaged: {0}")]
+    Damaged(#[from] RecordError),
+}
+
+/// A batch as it stands in a message, made before it is known in which.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) bytes: Vec<u8>,
+    pub(super) records: usize,
+}
+
+impl Encoded {
+    // Number, count, bytes.
+    const HEADER_BYTES: usize = 8 + 4 + 4;
+
+    /// About how many bytes the batch takes, never less than it does.
+    pub(super) fn bytes_of(records: &[NewRecord]) -> usize {
+        Self::HEADER_BYTES + records.iter().map(stored::encoded_bytes).sum::<usize>()
+    }
+
+    pub(super) fn new(number: u64, records: &[NewRecord]) -> Self {
+        let mut bytes = Vec::with_capacity(Self::bytes_of(records));
+        bytes.extend_from_slice(&number.to_le_bytes());
+        bytes.extend_from_slice(&(records.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        for new in records {
+            stored::encode(&mut bytes, Offset::ZERO, Timestamp::default(), new, false);
+        }
+        let length = (bytes.len() - Self::HEADER_BYTES) as u32;
+        bytes[12..16].copy_from_slice(&length.to_le_bytes());
+        Self { bytes, records: records.len() }
+    }
+}
+
+/// What a message of batches has besides them, in bytes.
+pub(super) const BATCHES_HEADER_BYTES: usize = HEADER_BYTES + 8;
+
+/// The message of these batches.
+pub(super) fn batches<'a>(node: u64, entries: impl IntoIterator<Item = &'a Encoded>) -> Bytes {
+    let mut out = header(BATCHES);
+    out.extend_from_slice(&node.to_le_bytes());
+    entries.into_iter().for_each(|entry| out.extend_from_slice(&entry.bytes));
+    out.into()
+}
+
+pub(super) fn tick() -> Bytes {
+    with_body(TICK, &[])
+}
+
+/// The message of a part of a memory.
+pub(super) fn state(bytes: &[u8]) -> Bytes {
+    with_body(STATE, bytes)
+}
+
+pub(super) fn checkpoint(json: &[u8]) -> Bytes {
+    with_body(CHECKPOINT, json)
+}
+
+fn with_body(kind: u8, body: &[u8]) -> Bytes {
+    let mut out = header(kind);
+    out.extend_from_slice(body);
+    out.into()
+}
+
+/// The message that carries these records, which are in order.
+pub(super) fn carried<'a>(records: impl IntoIterator<Item = &'a Record>) -> Bytes {
+    let mut out = header(CARRIED);
+    for Record { offset, time, new } in records {
+        stored::encode(&mut out, *offset, *time, new, false);
+    }
+    out.into()
+}
+
+fn header(kind: u8) -> Vec<u8> {
+    vec![MAGIC[0], MAGIC[1], VERSION, kind]
+}
+
+impl Message {
+    /// Reads a message.
+    pub(super) fn parse(payload: &Bytes) -> Result<Self, MessageError> {
+        let Some((&[a, b, version, kind], body)) = payload.split_first_chunk() else {
+            return Err(MessageError::Foreign);
+        };
+        if [a, b] != MAGIC {
+            return Err(MessageError::Foreign);
+        }
+        if version != VERSION {
+            return Err(MessageError::Version(version));
+        }
+        let mut fields = Fields(body);
+        Ok(match kind {
+            BATCHES => {
+                let node = fields.u64()?;
+                let mut entries = Vec::new();
+                let mut first = 0;
+                while !fields.0.is_empty() {
+                    let entry = Entry::parse(&mut fields, first)?;
+                    first += entry.records.len();
+                    entries.push(entry);
+                }
+                if first > Place::RECORDS_MAX {
+                    return Err(RecordError::Unknown.into());
+                }
+                Self::Batches { node, entries }
+            }
+            TICK => Self::Tick,
+            STATE => Self::State(payload.slice_ref(fields.0)),
+            CHECKPOINT => Self::Checkpoint(payload.slice_ref(fields.0)),
+            CARRIED => {
+                let mut carried = Vec::new();
+                while !fields.0.is_empty() {
+                    let stored = Stored::parse(fields.0)?;
+                    let bytes = stored.bytes;
+                    fields.take(bytes as usize)?;
+                    carried.push(Carried { record: Arc::new(stored.into_record()?), bytes });
+                }
+                Self::Carried(carried)
+            }
+            _ => return Err(RecordError::Unknown.into()),
+        })
+    }
+
+    /// The records of the message at `place`, whatever became of them.
+    pub(super) fn records(self, place: Place) -> Vec<SharedRecord> {
+        let entries = match self {
+            Self::Batches { entries, .. } => entries,
+            Self::Carried(carried) => return carried.into_iter().map(|one| one.record).collect(),
+            Self::Tick | Self::State(_) | Self::Checkpoint(_) => return Vec::new(),
+        };
+        let news = entries.into_iter().flat_map(|entry| entry.records).enumerate();
+        let time = place.time;
+        news.map(|(index, new)| Arc::new(Record { offset: place.offset(index), time, new }))
+            .collect()
+    }
+}
+
+impl Entry {
+    fn parse(fields: &mut Fields<'_>, first: usize) -> Result<Self, RecordError> {
+        let number = fields.u64()?;
+        let (count, length) = (fields.u32()? as usize, fields.u32()?);
+        let mut rest = fields.take(length as usize)?;
+        let mut records = Vec::new();
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            let stored = Stored::parse(rest)?;
+            bytes.push(stored.bytes);
+            rest = rest.get(stored.bytes as usize..).ok_or(RecordError::Short)?;
+            records.push(stored.into_record()?.new);
+        }
+        if rest.is_empty() {
+            Ok(Self { number, first, records, bytes })
+        } else {
+            Err(RecordError::Unknown)
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The opening: makes the state of what the stream holds.
+
+use async_nats::jetstream::{
+    context::PublishErrorKind, message::PublishMessage, stream::LastRawMessageErrorKind,
+};
+use tidings_server::{cursor::Epoch, log::ReadError};
+
+use super::{
+    OpenError, Options,
+    checkpoint::{Checkpoint, Memory, Parts},
+    connect::Link,
+    follower::{Messages, Next, told},
+    limits::Limits,
+    message::{self, Carried, Message, Place},
+    reading::{Found, find, store_error},
+    state::State,
+    subject::Subjects,
+    upkeep,
+};
+
+/// The newest checkpoint of the stream, if it has one.
+pub(super) async fn newest_checkpoint(
+    link: &Link,
+    subjects: &Subjects,
+) -> Result<Option<Checkpoint>, ReadError> {
+    match link.stream.get_last_raw_message_by_subject(&subjects.checkpoint).await {
+        Ok(found) => {
+            let not_ours = |error: String| {
+                let sequence = found.sequence;
+                store_error(format!("message {sequence} of the stream is no checkpoint: {error}"))
+            };
+            let message = Message::parse(&found.payload);
+            match message.map_err(|error| not_ours(error.to_string()))? {
+                Message::Checkpoint(json) => {
+                    Checkpoint::parse(&json).map(Some).map_err(|error| not_ours(error.to_string()))
+                }
+                _ => Err(not_ours("it says something else".to_owned())),
+            }
+        }
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(store_error(told(&error))),
+    }
+}
+
+/// Makes the state of what the stream holds, and a first checkpoint if it is empty.
+///
+/// A log that has lost something begins a new epoch, and so does one that is told to, or that is in
+/// the epoch `distrusted`.
+pub(super) async fn open(
+    link: &Link,
+    options: &Options,
+    distrusted: Option<Epoch>,
+) -> Result<State, OpenError> {
+    let subjects = Subjects::of(&options.stream);
+    let limits = Limits::of(options);
+    let fail = |cause: String| OpenError::Stream { stream: options.stream.to_string(), cause };
+    let newest = async || {
+        let newest = newest_checkpoint(link, &subjects).await;
+        newest.map_err(|error| fail(error.to_string()))
+    };
+    let mut checkpoint = loop {
+        match newest().await? {
+            Some(checkpoint) => break checkpoint,
+            None => begin(link, options, &subjects, &limits).await?,
+        }
+    };
+    if let Some(difference) = limits.difference(&checkpoint.limits)
+        && !options.change_limits
+    {
+        return Err(OpenError::Limits { stream: options.stream.to_string(), difference });
+    }
+    let (mut state, lost) = loop {
+        let mut lost = None;
+        let mut state = match remembered(link, options, &checkpoint).await.map_err(fail)? {
+            Ok(state) => state,
+            Err(cause) => {
+                lost = Some(cause);
+                State::new(checkpoint.epoch, checkpoint.through, options)
+            }
+        };
+        read(link, &mut state, checkpoint.through, &mut lost).await.map_err(fail)?;
+        // What is missing may have been deleted meanwhile, after another checkpoint.
+        match newest().await? {
+            Some(newer) if lost.is_some() && newer != checkpoint => checkpoint = newer,
+            _ => break (state, lost),
+        }
+    };
+    if let Some(cause) = &lost {
+        let epoch = state.epoch;
+        tracing::error!(cause, %epoch, "the stream has lost messages; beginning a new epoch");
+    }
+    let is_distrusted = distrusted == Some(state.epoch);
+    let is_changed = limits.difference(&checkpoint.limits).is_some();
+    if lost.is_some() || options.new_epoch || is_distrusted || is_changed {
+        let anew = lost.is_some() || options.new_epoch || is_distrusted;
+        let epoch = if anew { Epoch::from_random(rand::random()) } else { state.epoch };
+        let memory = state.memory();
+        let written = upkeep::write(link, &subjects, epoch, &limits, state.through(), memory).await;
+        let sequence = written.map_err(fail)?;
+        // What came meanwhile, and the checkpoint itself.
+        let mut messages = Messages::from(link, state.through() + 1).await.map_err(fail)?;
+        while state.through() < sequence {
+            let Next { place, payload, .. } = messages.next().await.map_err(fail)?;
+            fold(&mut state, place, &payload).map_err(fail)?;
+        }
+    }
+    Ok(state)
+}
+
+/// Makes the log leave the epoch, if it is in it still. It goes on trying until that is so.
+pub(super) async fn leave_epoch(link: &Link, options: &Options, epoch: Epoch) {
+    loop {
+        let stream = link.jetstream.get_stream(options.stream.as_str()).await;
+        // A stream that is not there will be another one.
+        let is_gone = stream.is_err_and(|error| {
+            use async_nats::jetstream::context::GetStreamErrorKind::JetStream;
+            matches!(error.kind(), JetStream(error) if error.code() == 404)
+        });
+        if is_gone {
+            return;
+        }
+        match open(link, options, Some(epoch)).await {
+            Ok(_) => return,
+            Err(error) => tracing::warn!(%error, "the new epoch could not be begun yet"),
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+// Makes the first checkpoint of an empty stream. Another hub may be faster.
+async fn begin(
+    link: &Link,
+    options: &Options,
+    subjects: &Subjects,
+    limits: &Limits,
+) -> Result<(), OpenError> {
+    let stream = options.stream.to_string();
+    let fail = |cause: String| OpenError::Stream { stream: stream.clone(), cause };
+    let info = link.stream.get_info().await.map_err(|error| fail(told(&error)))?;
+    if info.state.messages > 0 {
+        return Err(OpenError::Foreign { stream, messages: info.state.messages });
+    }
+    let last = info.state.last_sequence;
+    let epoch = Epoch::from_random(rand::random());
+    let checkpoint = Checkpoint::first(epoch, last, limits.clone());
+    let publish = PublishMessage::build()
+        .payload(message::checkpoint(&checkpoint.to_json()))
+        .expected_last_sequence(last);
+    let publish = link.jetstream.send_publish(subjects.checkpoint.clone(), publish).await;
+    let acknowledged = match publish {
+        Ok(ack) => ack.await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    match acknowledged {
+        Err(error) if error.kind() != PublishErrorKind::WrongLastSequence => {
+            Err(fail(told(&error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+// The state at the checkpoint, or what is missing for it.
+async fn remembered(
+    link: &Link,
+    options: &Options,
+    checkpoint: &Checkpoint,
+) -> Result<Result<State, String>, String> {
+    let Some(Parts { sequences, bytes, .. }) = &checkpoint.memory else {
+        return Ok(Ok(State::new(checkpoint.epoch, checkpoint.through, options)));
+    };
+    let mut memory = Vec::with_capacity(usize::try_from(*bytes).unwrap_or(0).min(1 << 30));
+    for &sequence in sequences {
+        let found = find(link, sequence).await.map_err(|error| error.to_string())?;
+        let part = found.and_then(|found| Message::parse(&found.payload).ok());
+        let Some(Message::State(bytes)) = part else {
+            return Ok(Err(format!("message {sequence} is gone, a part of the checkpoint")));
+        };
+        memory.extend_from_slice(&bytes);
+    }
+    let mut carried: Vec<(Place, Vec<Carried>)> = Vec::new();
+    for &sequence in &checkpoint.carried {
+        let found = find(link, sequence).await.map_err(|error| error.to_string())?;
+        let Some(Found { place, payload }) = found else {
+            return Ok(Err(format!("message {sequence} is gone, which carried records")));
+        };
+        match Message::parse(&payload) {
+            Ok(Message::Carried(records)) => carried.push((place, records)),
+            _ => return Ok(Err(format!("message {sequence} carries no records any longer"))),
+        }
+    }
+    let parts = checkpoint.memory.as_ref().map(|parts| Memory::parse(&memory, parts));
+    let state = parts.transpose().and_then(|memory| {
+        State::remembered(checkpoint, memory.unwrap_or_default(), carried, options)
+    });
+    Ok(state.map_err(|error| format!("the memory of the checkpoint is unusable: {error}")))
+}
+
+// Takes up what is remembered, and folds the rest.
+async fn read(
+    link: &Link,
+    state: &mut State,
+    through: u64,
+    lost: &mut Option<String>,
+) -> Result<(), String> {
+    let info = link.stream.get_info().await.map_err(|error| told(&error))?;
+    let last = info.state.last_sequence;
+    let mut lose = |cause: String| {
+        lost.get_or_insert(cause);
+    };
+    if last < through {
+        lose(format!("it ends at message {last}, and the checkpoint knows of {through}"));
+    }
+    let mut is_past = true;
+    let mut messages = Messages::from(link, 0).await?;
+    while info.state.messages > 0 && state.last.is_none_or(|seen| seen.sequence < last) {
+        let Next { place, payload, .. } = messages.next().await?;
+        if place.sequence <= through {
+            state.take_up(place, &payload);
+            continue;
+        }
+        if is_past && !state.is_whole() {
+            lose("events are missing that the checkpoint knows of".to_owned());
+        }
+        is_past = false;
+        let expected = state.through() + 1;
+        if place.sequence != expected {
+            lose(format!("message {expected} is gone"));
+        }
+        fold(state, place, &payload)?;
+    }
+    if is_past && !state.is_whole() {
+        lose("events are missing that the checkpoint knows of".to_owned());
+    }
+    Ok(())
+}
+
+fn fold(state: &mut State, place: Place, payload: &bytes::Bytes) -> Result<(), String> {
+    match state.fold(place, payload) {
+        Ok(folded) => {
+            while state.trim() {}
+            if let Some(checkpoint) = folded.checkpoint {
+                state.epoch = checkpoint.epoch;
+                state.clear(checkpoint.oldest);
+            }
+        }
+        Err(error) if error.is_newer() => {
+            return Err(format!("message {} is not for this hub: {error}", place.sequence));
+        }
+        Err(error) => {
+            let sequence = place.sequence;
+            tracing::warn!(sequence, %error, "a message of the stream is passed over");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! The clustered log, on real servers.
+
+mod contract;
