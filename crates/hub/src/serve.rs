@@ -53,6 +53,16 @@ pub struct Server {
 // A connection's task leaves what is to be done still to a smaller one.
 type Connections = JoinSet<Option<Box<Line>>>;
 
+/// Why a hub left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It was told to.
+    Told,
+    /// Its log is [over](tidings_server::log::LogState::over): it is to be opened anew, and served
+    /// by another hub.
+    Over,
+}
+
 /// Why a hub could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -116,10 +126,10 @@ impl Server {
         self.hub.config.scheme().url_of(self.address)
     }
 
-    /// Serves until `leave` is ready, then leaves within the drain time: takes no more
-    /// connections, sends its subscribers away in their turn, finishes the publishes under way
+    /// Serves until `leave` is ready or the log is over, then leaves within the drain time: takes no
+    /// more connections, sends its subscribers away in their turn, finishes the publishes under way
     /// and closes the log.
-    pub async fn run(self, leave: impl Future<Output = ()>) {
+    pub async fn run(self, leave: impl Future<Output = ()>) -> Left {
         let Self { listener, tls, hub, .. } = self;
         let (tls, renewal) = tls.unzip();
         let renewal = renewal.map(|renewal| tokio::spawn(renewal.run()));
@@ -128,16 +138,18 @@ impl Server {
         let router = api::router(hub.clone(), demo.routes(&hub));
         let demos = tokio::spawn(demo.run(hub.clone()));
         let mut connections = JoinSet::new();
-        tokio::select! {
-            () = leave => {}
-            () = accept(&listener, &hub, &router, tls.as_ref(), &mut connections) => {}
-        }
+        let left = tokio::select! {
+            () = leave => Left::Told,
+            () = supervisor::over(&hub.log) => Left::Over,
+            () = accept(&listener, &hub, &router, tls.as_ref(), &mut connections) => Left::Told,
+        };
         drop(listener);
         hub.leaving.send_replace(true);
         demos.abort();
         renewal.inspect(|renewal| renewal.abort());
         drain(&hub, connections).await;
         supervisor.abort();
+        left
     }
 }
 

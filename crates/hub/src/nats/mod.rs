@@ -40,6 +40,7 @@
 //! [`Checkpoint`]: checkpoint::Checkpoint
 
 mod appender;
+mod catch_up;
 mod checkpoint;
 mod connect;
 mod error;
@@ -73,6 +74,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use self::{
     appender::Queue,
+    catch_up::CatchUp,
     connect::Link,
     health::Health,
     limits::Limits,
@@ -121,6 +123,7 @@ struct Shared {
     queue: Queue,
     pending: Pending,
     reading: Reading,
+    catch_up: CatchUp,
 }
 
 impl NatsLog {
@@ -151,6 +154,7 @@ impl NatsLog {
             queue: Queue::default(),
             pending: Pending::new(options.append_wait),
             reading: Reading::new(link.clone()),
+            catch_up: CatchUp::default(),
             link,
             options,
         });
@@ -264,12 +268,29 @@ impl Log for NatsLog {
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
         Box::pin(async move {
-            let find =
-                |state: &State| state.index.find_id(id).map(|hit| (hit.offset, hit.location));
-            let found = self.shared.one(find).await?;
+            let find = |state: &State| {
+                let hit = state.index.find_id(id)?;
+                Some((hit.offset, hit.location))
+            };
+            let mut found = self.shared.one(find).await?;
+            if found.is_none() {
+                // Another hub may know it already.
+                self.shared.catch_up().await?;
+                found = self.shared.one(find).await?;
+            }
             // The index knows ids by their hashes alone.
             let found = found.filter(|record| record.new.id.as_ref() == Some(id));
             Ok(found.map(|record| record.offset))
+        })
+    }
+
+    fn reach(&self, offset: Offset) -> BoxFuture<'_, Result<bool, ReadError>> {
+        Box::pin(async move {
+            let has_reached = || self.shared.state.read().index.last() >= offset;
+            if !has_reached() {
+                self.shared.catch_up().await?;
+            }
+            Ok(has_reached())
         })
     }
 
