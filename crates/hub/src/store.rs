@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tidings_server::log::{MemoryLog, SharedLog};
+use tidings_server::log::{Log, MemoryLog, SharedLog};
 
 use crate::{
     config::{Config, Store},
     disk::{self, DiskLog, OpenError},
+    nats::Census,
 };
 
 /// Opens the log that the configuration names.
@@ -33,5 +34,28 @@ pub async fn open(config: &Config) -> Result<SharedLog, OpenError> {
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
                 .map(|log| Arc::new(log) as SharedLog)
         }
+    }
+}
+
+/// A log that was opened, and what comes with it.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The log.
+    pub log: SharedLog,
+    /// Asks the hubs that share the log, where several may.
+    pub census: Option<Census>,
+}
+
+impl From<SharedLog> for Opened {
+    /// A log that no other hub has.
+    fn from(log: SharedLog) -> Self {
+        Self { log, census: None }
+    }
+}
+
+impl<L: Log> From<Arc<L>> for Opened {
+    /// A log that no other hub has.
+    fn from(log: Arc<L>) -> Self {
+        Self::from(log as SharedLog)
     }
 }

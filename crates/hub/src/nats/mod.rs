@@ -41,6 +41,7 @@
 
 mod appender;
 mod catch_up;
+mod census;
 mod checkpoint;
 mod connect;
 mod error;
@@ -85,6 +86,7 @@ use self::{
     subject::Subjects,
 };
 pub use self::{
+    census::{Census, Entry},
     error::OpenError,
     options::{Auth, Options, Storage, StreamName, StreamNameError, TlsFiles},
 };
