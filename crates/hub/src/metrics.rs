@@ -187,6 +187,11 @@ impl Collector for Live {
             ("log_records", "Events in the history", state.records as u64),
             ("log_bytes", "Bytes of the events in the history", state.bytes),
             ("log_topics", "Topics with events in the history", state.topics as u64),
+            (
+                "log_behind_messages",
+                "Messages of the stream that this hub has still to take in; 0 without --nats",
+                state.behind,
+            ),
             ("log_latched", "1 while the log takes no events", u64::from(state.latched.is_some())),
         ];
         for (name, help, value) in gauges {

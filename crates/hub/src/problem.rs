@@ -139,7 +139,9 @@ impl From<AppendError> for Problem {
         };
         // The cause may name files of this machine; it is in the log, not in the answer.
         let detail = match &error {
-            AppendError::Latched { .. } => "the log stopped taking events after a failed write",
+            AppendError::Latched { .. } => {
+                "the log takes no events: a write failed, or NATS is away"
+            }
             AppendError::Unknown { .. } => "the log did not say in time whether it took the events",
             other => &other.to_string(),
         };

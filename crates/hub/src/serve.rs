@@ -17,12 +17,9 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use futures_util::FutureExt as _;
-use tidings_server::{
-    fanout::{
-        Fanout, FanoutConfig,
-        engine::{Engine, EngineConfig},
-    },
-    log::SharedLog,
+use tidings_server::fanout::{
+    Fanout, FanoutConfig,
+    engine::{Engine, EngineConfig},
 };
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -37,6 +34,7 @@ use crate::{
     conn::{Conn, Line, Open, Renewal, Tls},
     demo::Demo,
     hub::{Delivery, Hub},
+    store::Opened,
     supervisor,
 };
 
@@ -52,6 +50,16 @@ pub struct Server {
 
 // A connection's task leaves what is to be done still to a smaller one.
 type Connections = JoinSet<Option<Box<Line>>>;
+
+/// Why a hub left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It was told to.
+    Told,
+    /// Its log is [over](tidings_server::log::LogState::over): it is to be opened anew, and served
+    /// by another hub.
+    Over,
+}
 
 /// Why a hub could not start.
 #[derive(Debug, thiserror::Error)]
@@ -91,18 +99,20 @@ impl Server {
     /// [`ServeError::Tls`] if the certificate or its key cannot be served;
     /// [`ServeError::Listen`] if the address is taken or not this machine's;
     /// [`ServeError::Threads`] if the system has no more of them, or of descriptors.
-    pub async fn bind(config: Config, log: SharedLog) -> Result<Self, ServeError> {
+    pub async fn bind(config: Config, log: impl Into<Opened>) -> Result<Self, ServeError> {
+        let opened = log.into();
+        let log = opened.log.clone();
         let tls = config.tls.clone().map(Tls::new).transpose()?;
         let listen_error = |cause| ServeError::Listen { address: config.listen, cause };
         let listener = listen(config.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let base = config.public_url.clone().unwrap_or_else(|| config.scheme().url_of(address));
         let tail = FanoutConfig { tail_bytes_max: config.tail_bytes_max, ..Default::default() };
-        let fanout = Fanout::start(log.clone(), tail);
+        let fanout = Fanout::start(log, tail);
         let slow_write = config.timeouts.slow_write;
         let engine = EngineConfig { slow_write, ..Default::default() };
         let engine = Engine::start(&fanout, engine).map_err(ServeError::Threads)?;
-        let hub = Hub::new(config, log, Delivery { fanout, engine }, base, address);
+        let hub = Hub::new(config, opened, Delivery { fanout, engine }, base, address);
         Ok(Self { listener, address, tls, hub })
     }
 
@@ -116,10 +126,10 @@ impl Server {
         self.hub.config.scheme().url_of(self.address)
     }
 
-    /// Serves until `leave` is ready, then leaves within the drain time: takes no more
-    /// connections, sends its subscribers away in their turn, finishes the publishes under way
+    /// Serves until `leave` is ready or the log is over, then leaves within the drain time: takes no
+    /// more connections, sends its subscribers away in their turn, finishes the publishes under way
     /// and closes the log.
-    pub async fn run(self, leave: impl Future<Output = ()>) {
+    pub async fn run(self, leave: impl Future<Output = ()>) -> Left {
         let Self { listener, tls, hub, .. } = self;
         let (tls, renewal) = tls.unzip();
         let renewal = renewal.map(|renewal| tokio::spawn(renewal.run()));
@@ -127,17 +137,21 @@ impl Server {
         let demo = Demo::default();
         let router = api::router(hub.clone(), demo.routes(&hub));
         let demos = tokio::spawn(demo.run(hub.clone()));
+        let counted = tokio::spawn(be_counted(hub.clone()));
         let mut connections = JoinSet::new();
-        tokio::select! {
-            () = leave => {}
-            () = accept(&listener, &hub, &router, tls.as_ref(), &mut connections) => {}
-        }
+        let left = tokio::select! {
+            () = leave => Left::Told,
+            () = supervisor::over(&hub.log) => Left::Over,
+            () = accept(&listener, &hub, &router, tls.as_ref(), &mut connections) => Left::Told,
+        };
         drop(listener);
         hub.leaving.send_replace(true);
         demos.abort();
+        counted.abort();
         renewal.inspect(|renewal| renewal.abort());
         drain(&hub, connections).await;
         supervisor.abort();
+        left
     }
 }
 
@@ -149,6 +163,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(Server::BACKLOG)
+}
+
+async fn be_counted(hub: Hub) {
+    if let Some(census) = &hub.census {
+        census.answer(|topics| hub.entry(topics)).await;
+    }
 }
 
 async fn drain(hub: &Hub, mut connections: Connections) {

@@ -8,16 +8,27 @@ use tokio::time::sleep;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
-/// Reopens the log whenever a failed write has latched it, until the task is aborted.
+/// Reopens the log whenever it takes no events, until the task is aborted.
 pub(crate) async fn run(log: SharedLog) {
     loop {
         let Some(cause) = log.state().latched else {
             sleep(LOOK_EVERY).await;
             continue;
         };
-        tracing::error!(%cause, "the log takes no events after a failed write; trying to reopen it");
+        tracing::error!(%cause, "the log takes no events; trying to bring it back");
         reopen(&log).await;
         tracing::info!("the log takes events again");
+    }
+}
+
+/// Waits until the log is over: that of a memory or a directory never is.
+pub(crate) async fn over(log: &SharedLog) {
+    loop {
+        if let Some(cause) = log.state().over {
+            tracing::warn!(%cause, "the log is over; its subscribers are sent away, and it is opened anew");
+            return;
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -28,7 +39,7 @@ async fn reopen(log: &SharedLog) {
         // The same failure again is no news.
         let text = error.to_string();
         if text != told {
-            tracing::warn!(%error, "the log could not be reopened yet");
+            tracing::warn!(%error, "the log takes no events yet");
             told = text;
         }
         sleep(wait).await;

@@ -110,6 +110,11 @@ impl Cursor {
         self.told
     }
 
+    /// The last place that its reader knows anything of.
+    pub fn reaches(&self) -> Offset {
+        self.offset.max(self.told)
+    }
+
     /// Reads a cursor; `None` if `text` is not one that this version writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (epoch, place) = text.strip_prefix(Self::PREFIX)?.split_once('-')?;

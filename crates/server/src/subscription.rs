@@ -31,7 +31,7 @@ use std::{
 pub(crate) use self::notices::frame;
 pub use self::{
     config::SubscriptionConfig,
-    demand::{Demand, TailPlace, TailRead},
+    demand::{Demand, Sought, TailPlace, TailRead},
     gap::{Gap, GapReason, OnGap},
     piece::{EventEnd, Piece},
     progress::{Delivered, Phase},
@@ -91,7 +91,7 @@ pub struct Subscription {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    Resolving(PublisherId),
+    Resolving(Sought),
     /// Reads from the log what the tail no longer has.
     Reading,
     /// Looks in the tail, or waits there.
@@ -174,8 +174,9 @@ impl Subscription {
         };
         let gap = match Cursor::parse(&id) {
             Some(cursor) if cursor.epoch != bounds.epoch => Some(GapReason::OtherEpoch),
-            Some(cursor) if cursor.offset.max(cursor.told()) > bounds.last => {
-                Some(GapReason::Ahead)
+            Some(cursor) if cursor.reaches() > bounds.last => {
+                self.state = State::Resolving(Sought::Ahead(cursor));
+                None
             }
             Some(cursor) => {
                 self.start_after(cursor.offset);
@@ -185,7 +186,7 @@ impl Subscription {
             }
             None => match PublisherId::new(id.as_str()) {
                 Ok(id) => {
-                    self.state = State::Resolving(id);
+                    self.state = State::Resolving(Sought::Id(id));
                     None
                 }
                 Err(_) => Some(GapReason::UnknownId),
@@ -248,9 +249,9 @@ impl Subscription {
         let may_ask = !self.asked && self.read_at.is_none_or(|at| at <= now);
         match &self.state {
             State::Closed => Demand::End,
-            State::Resolving(id) if may_ask => {
+            State::Resolving(sought) if may_ask => {
                 self.asked = true;
-                Demand::Resolve(id.clone())
+                Demand::Resolve(sought.clone())
             }
             State::Reading if may_ask => {
                 self.asked = true;
@@ -309,10 +310,19 @@ impl Subscription {
         }
         match found {
             Ok(Some(offset)) => {
+                if let State::Resolving(Sought::Ahead(cursor)) = &self.state {
+                    self.gaps_told = cursor.told();
+                }
                 self.start_after(offset);
                 self.state = State::Live;
             }
-            Ok(None) => self.lose(GapReason::UnknownId, bounds),
+            Ok(None) => self.lose(
+                match &self.state {
+                    State::Resolving(Sought::Ahead(_)) => GapReason::Ahead,
+                    _ => GapReason::UnknownId,
+                },
+                bounds,
+            ),
             Err(_) => self.read_at = Some(now + self.config.read_retry),
         }
     }

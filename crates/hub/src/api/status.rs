@@ -24,7 +24,7 @@ pub(super) async fn readyz(State(hub): State<Hub>) -> Result<Response, Problem> 
         return Err(Problem::new(Kind::Leaving, "the hub is about to stop").retry_after(retry));
     }
     if hub.log.state().latched.is_some() {
-        let detail = "the log takes no events after a failed write";
+        let detail = "the log takes no events: a write failed, or NATS is away";
         return Err(Problem::new(Kind::LogAway, detail).retry_after(retry));
     }
     Ok(text("ready\n".into()))

@@ -136,7 +136,8 @@ async fn follow(
         let state = shared.state.read();
         (state.epoch, state.last)
     };
-    if let Err(error) = shared.link.jetstream.get_stream(shared.options.stream.as_str()).await {
+    if let Err(error) = shared.link.jetstream.get_stream(shared.options.site.stream.as_str()).await
+    {
         return Err(match error.kind() {
             GetStreamErrorKind::JetStream(error) if error.code() == 404 => {
                 Interruption::Lost("the stream is gone".to_owned())

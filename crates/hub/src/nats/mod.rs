@@ -40,6 +40,8 @@
 //! [`Checkpoint`]: checkpoint::Checkpoint
 
 mod appender;
+mod catch_up;
+mod census;
 mod checkpoint;
 mod connect;
 mod error;
@@ -52,6 +54,8 @@ mod opening;
 mod options;
 mod pending;
 mod reading;
+mod secret;
+mod servers;
 mod state;
 mod subject;
 mod upkeep;
@@ -73,6 +77,7 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use self::{
     appender::Queue,
+    catch_up::CatchUp,
     connect::Link,
     health::Health,
     limits::Limits,
@@ -83,8 +88,14 @@ use self::{
     subject::Subjects,
 };
 pub use self::{
-    error::OpenError,
-    options::{Auth, Options, Storage, StreamName, StreamNameError, TlsFiles},
+    census::{Census, Entry},
+    error::{Difference, Differences, Fault, OpenError},
+    options::{
+        Auth, Options, Replicas, ReplicasError, Site, Storage, StreamName, StreamNameError,
+        TlsFiles,
+    },
+    secret::Secret,
+    servers::{Servers, ServersError},
 };
 
 /// A log in a stream of NATS JetStream.
@@ -94,7 +105,7 @@ pub use self::{
 /// use tidings_hub::nats::{NatsLog, Options};
 /// use tidings_server::{log::Log, record::NewRecord, topic::Topic};
 ///
-/// let log = NatsLog::open(Options::new(vec!["nats://127.0.0.1:4222".parse()?])).await?;
+/// let log = NatsLog::open(Options::new("nats://127.0.0.1:4222".parse()?)).await?;
 /// let appended = log.append(NewRecord::new(Topic::new("rooms/42")?, "hello").into()).await?;
 /// println!("in the stream at {}", appended.last().expect("a batch of one"));
 /// log.close().await;
@@ -121,6 +132,7 @@ struct Shared {
     queue: Queue,
     pending: Pending,
     reading: Reading,
+    catch_up: CatchUp,
 }
 
 impl NatsLog {
@@ -139,10 +151,10 @@ impl NatsLog {
     /// [`OpenError`] says what is in the way.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let link = Link::open(&options).await?;
-        let state = opening::open(&link, &options, None).await?;
+        let state = link.permitted(opening::open(&link, &options, None)).await?;
         let shared = Arc::new(Shared {
             limits: Limits::of(&options),
-            subjects: Subjects::of(&options.stream),
+            subjects: Subjects::of(&options.site.stream),
             node: rand::random(),
             folded: watch::Sender::new(state.through()),
             state: RwLock::new(state),
@@ -151,6 +163,7 @@ impl NatsLog {
             queue: Queue::default(),
             pending: Pending::new(options.append_wait),
             reading: Reading::new(link.clone()),
+            catch_up: CatchUp::default(),
             link,
             options,
         });
@@ -264,12 +277,29 @@ impl Log for NatsLog {
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>> {
         Box::pin(async move {
-            let find =
-                |state: &State| state.index.find_id(id).map(|hit| (hit.offset, hit.location));
-            let found = self.shared.one(find).await?;
+            let find = |state: &State| {
+                let hit = state.index.find_id(id)?;
+                Some((hit.offset, hit.location))
+            };
+            let mut found = self.shared.one(find).await?;
+            if found.is_none() {
+                // Another hub may know it already.
+                self.shared.catch_up().await?;
+                found = self.shared.one(find).await?;
+            }
             // The index knows ids by their hashes alone.
             let found = found.filter(|record| record.new.id.as_ref() == Some(id));
             Ok(found.map(|record| record.offset))
+        })
+    }
+
+    fn reach(&self, offset: Offset) -> BoxFuture<'_, Result<bool, ReadError>> {
+        Box::pin(async move {
+            let has_reached = || self.shared.state.read().index.last() >= offset;
+            if !has_reached() {
+                self.shared.catch_up().await?;
+            }
+            Ok(has_reached())
         })
     }
 
@@ -327,6 +357,6 @@ impl Log for NatsLog {
 impl fmt::Debug for NatsLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("NatsLog");
-        out.field("stream", &self.shared.options.stream.as_str()).finish_non_exhaustive()
+        out.field("stream", &self.shared.options.site.stream.as_str()).finish_non_exhaustive()
     }
 }

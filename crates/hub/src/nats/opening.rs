@@ -65,7 +65,7 @@ pub(super) async fn open(
             return Ok(state);
         }
     }
-    let stream = options.stream.to_string();
+    let stream = options.site.stream.to_string();
     Err(OpenError::Stream { stream, cause: "other hubs change it all the time".to_owned() })
 }
 
@@ -75,9 +75,9 @@ async fn attempt(
     options: &Options,
     distrusted: Option<Epoch>,
 ) -> Result<Option<State>, OpenError> {
-    let subjects = Subjects::of(&options.stream);
+    let subjects = Subjects::of(&options.site.stream);
     let limits = Limits::of(options);
-    let fail = |cause: String| OpenError::Stream { stream: options.stream.to_string(), cause };
+    let fail = |cause: String| OpenError::Stream { stream: options.site.stream.to_string(), cause };
     let newest = async || {
         let newest = newest_checkpoint(link, &subjects).await;
         newest.map_err(|error| fail(error.to_string()))
@@ -93,7 +93,7 @@ async fn attempt(
     if let Some(difference) = limits.difference(&checkpoint.limits)
         && !options.change_limits
     {
-        return Err(OpenError::Limits { stream: options.stream.to_string(), difference });
+        return Err(OpenError::Limits { stream: options.site.stream.to_string(), difference });
     }
     let (mut state, lost) = loop {
         let mut lost = None;
@@ -136,7 +136,7 @@ async fn attempt(
 /// Makes the log leave the epoch, if it is in it still. It goes on trying until that is so.
 pub(super) async fn leave_epoch(link: &Link, options: &Options, epoch: Epoch) {
     loop {
-        let stream = link.jetstream.get_stream(options.stream.as_str()).await;
+        let stream = link.jetstream.get_stream(options.site.stream.as_str()).await;
         // A stream that is not there will be another one.
         let is_gone = stream.is_err_and(|error| {
             use async_nats::jetstream::context::GetStreamErrorKind::JetStream;
@@ -162,7 +162,7 @@ async fn begin(
     limits: &Limits,
     found: &stream::State,
 ) -> Result<(), OpenError> {
-    let stream = options.stream.to_string();
+    let stream = options.site.stream.to_string();
     let fail = |cause: String| OpenError::Stream { stream: stream.clone(), cause };
     let mut through = found.last_sequence;
     if found.messages > 0 {

@@ -86,7 +86,9 @@ async fn a_log_waits_for_its_server() {
 async fn a_batch_past_what_the_servers_take_is_too_large() {
     let config = ServerOptions::with_config("max_payload: 65536");
     let server = Server::start_with(&config).await;
-    let log = open(&options(&server.url())).await;
+    let mut options = options(&server.url());
+    options.message_bytes_max = 65_536;
+    let log = open(&options).await;
     let batch = Batch::new(vec![event("a", &"x".repeat(40_000)), event("a", &"x".repeat(40_000))]);
     match soon(log.append(batch)).await {
         Err(AppendError::TooLarge { bytes, bytes_max }) => {
@@ -129,8 +131,10 @@ async fn a_pending_append_is_answered_when_the_log_is_closed() {
 async fn a_stream_without_a_leader_takes_nothing() {
     let mut cluster = Cluster::start(3).await;
     let mut options = options(&cluster.servers[0].url());
-    options.servers = cluster.urls().iter().map(|url| url.parse().unwrap()).collect();
-    options.replicas = Some(3);
+    let stream = options.site.stream;
+    options.site = cluster.urls().join(",").parse().expect("URLs");
+    options.site.stream = stream;
+    options.site.replicas = Some("3".parse().expect("a number"));
     options.append_wait = Duration::from_secs(1);
     let log = open(&options).await;
     append(&log, event("a", "1")).await;
@@ -151,5 +155,5 @@ async fn a_stream_without_a_leader_takes_nothing() {
 async fn without_jetstream_no_log_is_opened() {
     let server = Server::start_with(&ServerOptions::without_jetstream()).await;
     let error = try_open(&options(&server.url())).await.expect_err("there is no stream");
-    assert!(matches!(error, OpenError::Stream { .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NoJetStream { .. }), "{error:?}");
 }

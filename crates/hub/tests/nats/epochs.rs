@@ -238,6 +238,8 @@ async fn a_stream_of_others_is_refused() {
     let config = async_nats::jetstream::stream::Config {
         name: "log".into(),
         subjects: vec!["log.>".into()],
+        discard: async_nats::jetstream::stream::DiscardPolicy::New,
+        allow_direct: true,
         ..Default::default()
     };
     jetstream.create_stream(config).await.unwrap();

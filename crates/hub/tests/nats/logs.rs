@@ -33,8 +33,8 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 
 /// What opens logs at this server, with nothing that is cleared by itself.
 pub(crate) fn options(url: &str) -> Options {
-    let mut options = Options::new(vec![url.parse().expect("a URL")]);
-    options.stream = StreamName::new("log").expect("a name");
+    let mut options = Options::new(url.parse().expect("a URL"));
+    options.site.stream = StreamName::new("log").expect("a name");
     options
 }
 

@@ -7,8 +7,7 @@ use crate::{
     cursor::Offset,
     log::{Bounds, Page, ReadError, ReadLimits, Since},
     matcher::Filter,
-    record::PublisherId,
-    subscription::Subscription,
+    subscription::{Sought, Subscription},
 };
 
 /// What the log says.
@@ -19,8 +18,14 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) async fn resolve(shared: &Shared, id: &PublisherId) -> Self {
-        let found = shared.log.resolve(id).await;
+    pub(super) async fn resolve(shared: &Shared, sought: &Sought) -> Self {
+        let found = match sought {
+            Sought::Id(id) => shared.log.resolve(id).await,
+            Sought::Ahead(cursor) => {
+                let reached = shared.log.reach(cursor.reaches()).await;
+                reached.map(|reached| reached.then_some(cursor.offset))
+            }
+        };
         Self::Resolved(found, shared.log.bounds())
     }
 

@@ -89,10 +89,10 @@ impl Subscriber {
                 Demand::Ended => {
                     self.machine.handle_ended(shared.log.ended(&session.filter));
                 }
-                Demand::Resolve(id) => {
+                Demand::Resolve(sought) => {
                     let shared = Arc::clone(shared);
                     self.lookup =
-                        Some(Box::pin(async move { Answer::resolve(&shared, &id).await }));
+                        Some(Box::pin(async move { Answer::resolve(&shared, &sought).await }));
                 }
                 Demand::Read(since, limits) => {
                     let (shared, filter) = (Arc::clone(shared), Arc::clone(&session.filter));

@@ -90,6 +90,19 @@ pub trait Log: Send + Sync + 'static {
         id: &'a PublisherId,
     ) -> BoxFuture<'a, Result<Option<Offset>, ReadError>>;
 
+    /// Whether the log has got as far as `offset`.
+    ///
+    /// A log that others append to takes in first what they had appended when it was asked, and so
+    /// does [`resolve`](Self::resolve) before it says that there is no such id: whoever got an
+    /// event from another of them may ask for what comes after it.
+    ///
+    /// # Errors
+    /// [`ReadError`] if it cannot be found out at present.
+    fn reach(&self, offset: Offset) -> BoxFuture<'_, Result<bool, ReadError>> {
+        let reached = self.bounds().last >= offset;
+        Box::pin(std::future::ready(Ok(reached)))
+    }
+
     /// The record at `offset`, if it is still there.
     fn record(&self, offset: Offset) -> BoxFuture<'_, Result<Option<SharedRecord>, ReadError>>;
 
@@ -198,8 +211,9 @@ pub enum AppendError {
     /// Too much is waiting to be written. Nothing was appended; try again later.
     #[error("the log is overloaded: too many events are waiting to be written")]
     Overloaded,
-    /// A write failed, and the log takes no more until it is reopened. Nothing was appended.
-    #[error("the log stopped taking events after a failed write: {cause}")]
+    /// A write failed, or what the log is written to is away, and the log takes no more until that
+    /// is mended. Nothing was appended.
+    #[error("the log takes no events at present: {cause}")]
     Latched {
         /// What failed.
         cause: Arc<str>,
@@ -384,7 +398,7 @@ pub struct LogState {
     pub bytes: u64,
     /// Topics with records.
     pub topics: usize,
-    /// Why no appends are taken, if a write failed.
+    /// Why no appends are taken, if a write failed or what it is written to is away.
     pub latched: Option<Arc<str>>,
     /// Why the log has ended, if it has: it takes and gives nothing any more, and what is there is
     /// to be opened as another log, maybe of another epoch. Only of a log that others write to.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Piece;
 use crate::{
-    cursor::Offset,
+    cursor::{Cursor, Offset},
     log::{ReadLimits, Since},
     record::PublisherId,
 };
@@ -14,8 +14,8 @@ use crate::{
 pub enum Demand {
     /// Send these bytes.
     Send(Piece),
-    /// Find the record with this publisher's id, then [`Subscription::handle_resolved`](super::Subscription::handle_resolved).
-    Resolve(PublisherId),
+    /// Find what the subscriber has had, then [`Subscription::handle_resolved`](super::Subscription::handle_resolved).
+    Resolve(Sought),
     /// Look in the shared tail after this place, then [`Subscription::handle_tail`](super::Subscription::handle_tail).
     Tail(TailPlace),
     /// Ask the log whether the topics have [ended](crate::log::Log::ended), then
@@ -27,6 +27,16 @@ pub enum Demand {
     Wait(Instant),
     /// The stream is over.
     End,
+}
+
+/// What a subscriber has had last, that is not known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sought {
+    /// The record with this publisher's id.
+    Id(PublisherId),
+    /// A cursor of the log's epoch, after all that the log knows of: with a log that others append
+    /// to, another hub may have known more.
+    Ahead(Cursor),
 }
 
 /// A place in the shared tail, where ephemeral events stand between the records.

@@ -16,7 +16,6 @@ use tidings_server::{
 
 use super::*;
 use crate::nats::{
-    StreamName,
     checkpoint::Parts,
     limits::Limits,
     message::{self, Encoded},
@@ -27,8 +26,7 @@ fn options(random: &mut StdRng) -> Options {
         topics: Matcher::Exact(Topic::new(topic).unwrap()),
         limits: Retention { records_max, bytes_max, age_max: Duration::from_secs(age_s) },
     };
-    let mut options = Options::new(Vec::new());
-    options.stream = StreamName::default();
+    let mut options = Options::new("nats://localhost".parse().expect("a URL"));
     options.retention = Retention {
         records_max: random.random_range(1..60),
         bytes_max: random.random_range(200..6_000),

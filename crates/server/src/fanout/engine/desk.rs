@@ -16,8 +16,8 @@ use crate::{
     fanout::{Shared, answer::Answer, membership::Membership, ring::Ring},
     log::{ReadLimits, Since},
     matcher::Filter,
-    record::{PublisherId, Timestamp},
-    subscription::{Delivered, TailPlace},
+    record::Timestamp,
+    subscription::{Delivered, Sought, TailPlace},
 };
 
 /// What is to be done next about a line.
@@ -56,7 +56,7 @@ pub(super) struct Desk<'a> {
 
 /// What a line asks of the log.
 pub(super) enum Question {
-    Resolve(PublisherId),
+    Resolve(Sought),
     Read(Since, ReadLimits),
     Record(Offset),
 }
@@ -88,7 +88,7 @@ impl Desk<'_> {
 
 async fn answer(shared: &Shared, filter: &Filter, key: LineKey, question: Question) -> Message {
     match question {
-        Question::Resolve(id) => Message::Answer(key, Answer::resolve(shared, &id).await),
+        Question::Resolve(sought) => Message::Answer(key, Answer::resolve(shared, &sought).await),
         Question::Read(since, limits) => {
             Message::Answer(key, Answer::read(shared, filter, since, limits).await)
         }

@@ -258,7 +258,9 @@ fn gather(
                 let ended = member.shared.log.ended(&member.session.filter);
                 subscription.handle_ended(ended);
             }
-            Demand::Resolve(id) => *asked = Some(desk.ask(key, member, Question::Resolve(id))),
+            Demand::Resolve(sought) => {
+                *asked = Some(desk.ask(key, member, Question::Resolve(sought)));
+            }
             Demand::Read(since, limits) => {
                 *asked = Some(desk.ask(key, member, Question::Read(since, limits)));
             }
