@@ -259,7 +259,8 @@ impl Server {
         self.directory.path().join("nats.log")
     }
 
-    fn store(&self) -> PathBuf {
+    /// The directory that it stores streams in.
+    pub fn store(&self) -> PathBuf {
         self.directory.path().join("store")
     }
 }
