@@ -65,7 +65,7 @@ pub(super) async fn append(shared: &Shared, batch: Batch) -> Answer {
     if health.is_closed() {
         return Err(AppendError::Closed);
     }
-    if let Some(cause) = health.latched() {
+    if let Some(cause) = shared.latched() {
         return Err(AppendError::Latched { cause });
     }
     let bytes = Encoded::bytes_of(&batch.records);

@@ -6,12 +6,11 @@
 //! anew or rolled back is never taken for the one that was followed: the log ends, and is opened
 //! anew.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, DeliverPolicy, push},
-    context::GetStreamErrorKind,
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -37,6 +36,10 @@ pub(super) enum Interruption {
 
 // Each message that the server has not heard of for two of them is missed.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+// While no message comes, the connection is looked at so often,
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+// and the server asked after so many looks.
+const LOOKS_A_QUESTION: u32 = 20;
 const AGAIN_MIN: Duration = Duration::from_millis(100);
 const AGAIN_MAX: Duration = Duration::from_secs(2);
 
@@ -136,14 +139,8 @@ async fn follow(
         let state = shared.state.read();
         (state.epoch, state.last)
     };
-    if let Err(error) = shared.link.jetstream.get_stream(shared.options.site.stream.as_str()).await
-    {
-        return Err(match error.kind() {
-            GetStreamErrorKind::JetStream(error) if error.code() == 404 => {
-                Interruption::Lost("the stream is gone".to_owned())
-            }
-            _ => Interruption::Away(told(&error)),
-        });
+    if shared.link.is_gone(shared.options.site.stream.as_str()).await.map_err(Interruption::Away)? {
+        return Err(Interruption::Lost("the stream is gone".to_owned()));
     }
     let checkpoint = newest_checkpoint(&shared.link, &shared.subjects).await;
     let checkpoint = checkpoint.map_err(|error| Interruption::Away(error.to_string()))?;
@@ -193,9 +190,17 @@ async fn follow(
 // that were sent while the connection was broken are not sent again.
 async fn next(shared: &Shared, messages: &mut Messages) -> Result<Next, Interruption> {
     let mut was_behind = false;
-    loop {
-        if let Ok(next) = tokio::time::timeout(HEARTBEAT, messages.next()).await {
+    let connects = || shared.link.client.statistics().connects.load(Relaxed);
+    let connected = connects();
+    for look in 1_u32.. {
+        if let Ok(next) = tokio::time::timeout(LOOK_EVERY, messages.next()).await {
             return next.map_err(Interruption::Away);
+        }
+        if connects() != connected {
+            return Err(Interruption::Away("the connection was made anew".to_owned()));
+        }
+        if !look.is_multiple_of(LOOKS_A_QUESTION) {
+            continue;
         }
         let info = shared.link.stream.get_info().await;
         let state = info.map_err(|error| Interruption::Away(told(&error)))?.state;
@@ -211,6 +216,7 @@ async fn next(shared: &Shared, messages: &mut Messages) -> Result<Next, Interrup
         }
         was_behind = is_behind;
     }
+    Err(Interruption::Away("no message came for very long".to_owned()))
 }
 
 // The first message that comes, which should be the last one that was folded.

@@ -184,6 +184,14 @@ impl Shared {
         self.link.client.max_payload().max(BATCHES_HEADER_BYTES)
     }
 
+    /// Why no events are taken, if so. A connection that is broken is known at once, and that the
+    /// stream is not followed only when a heartbeat is missing.
+    fn latched(&self) -> Option<Arc<str>> {
+        let is_broken =
+            || self.link.client.connection_state() != async_nats::connection::State::Connected;
+        self.health.latched().or_else(|| is_broken().then(|| "NATS is away".into()))
+    }
+
     /// Waits until the message was folded.
     async fn has_folded(&self, sequence: u64) {
         let mut folded = self.folded.subscribe();
@@ -326,7 +334,7 @@ impl Log for NatsLog {
             log.bytes = state.index.bytes();
             log.topics = state.index.topics_with_records();
         }
-        log.latched = self.shared.health.latched();
+        log.latched = self.shared.latched();
         log.over = self.shared.health.over();
         log.behind = self.shared.health.behind();
         log

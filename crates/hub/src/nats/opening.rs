@@ -136,13 +136,8 @@ async fn attempt(
 /// Makes the log leave the epoch, if it is in it still. It goes on trying until that is so.
 pub(super) async fn leave_epoch(link: &Link, options: &Options, epoch: Epoch) {
     loop {
-        let stream = link.jetstream.get_stream(options.site.stream.as_str()).await;
         // A stream that is not there will be another one.
-        let is_gone = stream.is_err_and(|error| {
-            use async_nats::jetstream::context::GetStreamErrorKind::JetStream;
-            matches!(error.kind(), JetStream(error) if error.code() == 404)
-        });
-        if is_gone {
+        if link.is_gone(options.site.stream.as_str()).await == Ok(true) {
             return;
         }
         match open(link, options, Some(epoch)).await {
