@@ -127,7 +127,8 @@ pub(super) async fn run(shared: &Shared) {
         while under_way.len() < UNDER_WAY_MAX {
             let together = under_way.len() >= TOGETHER_FROM;
             let bytes_max = if together { TOGETHER_BYTES_MAX } else { 0 };
-            let taken = shared.queue.take(bytes_max.min(shared.message_bytes_max()));
+            let taken =
+                shared.queue.take(bytes_max.min(shared.message_bytes_max() - BATCHES_HEADER_BYTES));
             if taken.is_empty() {
                 break;
             }

@@ -154,6 +154,9 @@ async fn follow(
         let cause = format!("the log is in epoch {} now", checkpoint.epoch);
         return Err(Interruption::Anew(cause));
     }
+    if let Some(difference) = shared.limits.difference(&checkpoint.limits) {
+        return Err(Interruption::Anew(format!("another hub changed the limits: {difference}")));
+    }
     let from = last.map_or(0, |last| last.sequence);
     let mut messages = Messages::from(&shared.link, from).await.map_err(Interruption::Away)?;
     if let Some(last) = last {
@@ -174,7 +177,7 @@ async fn follow(
     }
     *again = AGAIN_MIN;
     loop {
-        let Next { place, payload, pending } = messages.next().await.map_err(Interruption::Away)?;
+        let Next { place, payload, pending } = next(shared, &mut messages).await?;
         let expected = shared.state.read().through() + 1;
         if place.sequence != expected {
             // Anything may have happened; what, is found out by the next look.
@@ -183,6 +186,30 @@ async fn follow(
         }
         take(shared, place, &payload).await?;
         caught_up(shared, pending);
+    }
+}
+
+// The next message. While none comes, it is asked for from time to time whether there is one: those
+// that were sent while the connection was broken are not sent again.
+async fn next(shared: &Shared, messages: &mut Messages) -> Result<Next, Interruption> {
+    let mut was_behind = false;
+    loop {
+        if let Ok(next) = tokio::time::timeout(HEARTBEAT, messages.next()).await {
+            return next.map_err(Interruption::Away);
+        }
+        let info = shared.link.stream.get_info().await;
+        let state = info.map_err(|error| Interruption::Away(told(&error)))?.state;
+        let through = shared.state.read().through();
+        if state.last_sequence < through || state.first_sequence > through {
+            return Err(Interruption::Away("the stream has lost messages".to_owned()));
+        }
+        // It may be on its way; but not for so long.
+        let is_behind = state.last_sequence > through;
+        if is_behind && was_behind {
+            let cause = format!("message {} did not come", through + 1);
+            return Err(Interruption::Away(cause));
+        }
+        was_behind = is_behind;
     }
 }
 
@@ -206,6 +233,11 @@ async fn first(
                     info.state.last_sequence, last.sequence
                 );
                 return Err(Interruption::Lost(cause));
+            }
+            let found = reading::find(&shared.link, last.sequence).await;
+            if found.map_err(|error| Interruption::Away(error.to_string()))?.is_none() {
+                let cause = format!("message {} is gone", last.sequence);
+                return Err(missed(shared, last.sequence, cause).await);
             }
             next.await.map_err(Interruption::Away)
         }

@@ -73,7 +73,7 @@ use tidings_server::{
     matcher::Filter,
     record::{PublisherId, SharedRecord, Timestamp},
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use self::{
     appender::Queue,
@@ -348,6 +348,8 @@ impl Log for NatsLog {
             }
             let mut tasks = std::mem::take(&mut *self.tasks.lock());
             tasks.shutdown().await;
+            // Of a log that is over, some are still waiting, and nobody else answers them now.
+            self.shared.pending.expire(Instant::now() + self.shared.options.append_wait);
         })
     }
 }
