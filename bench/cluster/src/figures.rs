@@ -4,8 +4,8 @@
 pub fn percentile(values: &[f64], part: f64) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    let index = (values.len().saturating_sub(1) as f64 * part) as usize;
-    values.get(index).copied().unwrap_or(f64::NAN)
+    let rank = (values.len() as f64 * part).ceil() as usize;
+    values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
 pub fn median(values: &[f64]) -> f64 {
@@ -88,6 +88,8 @@ mod tests {
     fn numbers_are_printed_for_people() {
         assert_eq!(grouped(1_234_567.0), "1,234,567");
         assert_eq!(grouped(123.0), "123");
+        let percents: Vec<_> = (1..=20).map(f64::from).collect();
+        assert_eq!([0.0, 0.5, 0.99].map(|part| percentile(&percents, part)), [1.0, 10.0, 20.0]);
         assert_eq!(spread(&[3.0, 1.0, 2.0], 1), "2.0 (1.0–3.0)");
         let bar = |value, bound| Bar { what: String::new(), value, bound };
         assert!(bar(1.3, Bound::AtMost(1.3)).judge());

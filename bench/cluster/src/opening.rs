@@ -33,27 +33,28 @@ pub async fn measure(stage: &mut Stage, setting: &Setting) -> Result<bool, Failu
     let counts: &[u64] = if setting.quick { &[20_000] } else { &[100_000, 1_000_000] };
     let mut rows = Vec::new();
     for &count in counts {
-        let name = format!("opening-{count}");
-        let mut options = stage.options(&name, &stage.urls()[0])?;
-        let records_max = usize::try_from(count)? * 2;
-        options.retention = Retention { records_max, bytes_max: u64::MAX, ..Retention::default() };
-        eprintln!("appending {count} events");
-        let before = stage.disk_bytes();
-        fill(&options, count).await?;
-        let whole = Row::of(stage, &options, count, before).await?;
-        rows.push(whole.cells(count, "all kept"));
-
-        eprintln!("waiting for a checkpoint, and for what it made superfluous to be deleted");
-        let kept = count / KEPT_PART;
-        options.retention.records_max = usize::try_from(kept)?;
-        options.change_limits = true;
-        options.clear_after = Duration::ZERO;
-        let log = NatsLog::open(options.clone()).await?;
-        cleared(stage, &name, count / 2).await?;
-        log.close().await;
-        let rest = Row::of(stage, &options, kept, before).await?;
-        rows.push(rest.cells(count, "a hundredth kept, after a checkpoint"));
-        stage.delete_stream(&name).await?;
+        let parts = [
+            ("all kept", count * 2, count),
+            ("a hundredth kept, after checkpoints", count / KEPT_PART, count / KEPT_PART),
+        ];
+        for (at, (what, records_max, kept)) in parts.into_iter().enumerate() {
+            let name = format!("opening-{count}-{at}");
+            let mut options = stage.options(&name, &stage.urls()[0])?;
+            let records_max = usize::try_from(records_max)?;
+            options.retention =
+                Retention { records_max, bytes_max: u64::MAX, ..Retention::default() };
+            options.clear_after = Duration::ZERO;
+            eprintln!("appending {count} events, {what}");
+            let before = stage.disk_bytes();
+            let log = fill(&options, count).await?;
+            if kept < count {
+                cleared(stage, &name, count / 2).await?;
+            }
+            log.close().await;
+            let row = Row::of(stage, &options, kept, before).await?;
+            rows.push(row.cells(count, what));
+            stage.delete_stream(&name).await?;
+        }
     }
     println!("\n### {}: opening the log, single events of 100 bytes\n", stage.name());
     let heads = [
@@ -113,7 +114,7 @@ impl Row {
     }
 }
 
-async fn fill(options: &Options, count: u64) -> Result<(), Failure> {
+async fn fill(options: &Options, count: u64) -> Result<NatsLog, Failure> {
     let log = NatsLog::open(options.clone()).await?;
     let topic = Topic::new("bench")?;
     let appends = (0..count).map(|number| {
@@ -122,8 +123,7 @@ async fn fill(options: &Options, count: u64) -> Result<(), Failure> {
     });
     let taken = stream::iter(appends).buffer_unordered(IN_FLIGHT);
     taken.try_for_each(|_| async { Ok(()) }).await?;
-    log.close().await;
-    Ok(())
+    Ok(log)
 }
 
 /// Waits until the stream holds no more than so many messages.
