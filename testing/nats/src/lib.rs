@@ -37,4 +37,6 @@ mod process;
 mod proxy;
 mod server;
 
-pub use self::{cluster::Cluster, guard::Guard, options::Options, proxy::Proxy, server::Server};
+pub use self::{
+    cluster::Cluster, guard::Guard, options::Options, port::free_port, proxy::Proxy, server::Server,
+};

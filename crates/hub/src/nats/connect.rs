@@ -41,6 +41,31 @@ enum Trouble {
 
 impl Link {
     const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+    // Whether a stream is there is asked a cluster so often, and so far apart, before it is
+    // believed not to be.
+    const LOOKS_BEFORE_CREATION: u32 = 3;
+    const LOOK_EVERY: Duration = Duration::from_millis(700);
+
+    /// Whether the stream is gone for good: none of several looks finds it.
+    ///
+    /// # Errors
+    /// What stands in the way of a look.
+    pub(super) async fn is_gone(&self, name: &str) -> Result<bool, String> {
+        for look in 0..Self::LOOKS_BEFORE_CREATION {
+            if look > 0 {
+                sleep(Self::LOOK_EVERY).await;
+            }
+            match self.jetstream.get_stream(name).await {
+                Ok(_) => return Ok(false),
+                Err(error) => match error.kind() {
+                    GetStreamErrorKind::JetStream(cause)
+                        if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
+                    _ => return Err(super::follower::told(&error)),
+                },
+            }
+        }
+        Ok(true)
+    }
 
     /// Connects, and makes the stream if it is not there. Waits for servers that are about to
     /// start, for as long as the site says.
@@ -58,8 +83,10 @@ impl Link {
         };
         check_version(&client)?;
         check_max_payload(&client, options.message_bytes_max)?;
-        let mut jetstream = jetstream::new(client.clone());
-        jetstream.set_timeout(Self::REQUEST_TIMEOUT);
+        let jetstream = jetstream::context::ContextBuilder::new()
+            .timeout(Self::REQUEST_TIMEOUT)
+            .ack_timeout(Self::REQUEST_TIMEOUT)
+            .build(client.clone());
         let stream = loop {
             let unanswered = || not_ready(site, "no answer".into());
             let stream = witness.permitted(led(site, &client, &jetstream), Trouble::Final);
@@ -129,6 +156,16 @@ async fn get_or_create(
         GetStreamErrorKind::JetStream(cause)
             if cause.error_code() == ErrorCode::STREAM_NOT_FOUND =>
         {
+            // A server that has just begun to lead a cluster may have to learn yet what streams
+            // there are; one that is made then takes the place of the other.
+            if client.server_info().cluster.is_some() {
+                for _ in 0..Link::LOOKS_BEFORE_CREATION {
+                    sleep(Link::LOOK_EVERY).await;
+                    if let Ok(stream) = jetstream.get_stream(site.stream.as_str()).await {
+                        return Ok(stream);
+                    }
+                }
+            }
             create(site, client, jetstream).await
         }
         GetStreamErrorKind::JetStream(cause) => Err(refused(site, client, 0, cause)),

@@ -73,7 +73,7 @@ use tidings_server::{
     matcher::Filter,
     record::{PublisherId, SharedRecord, Timestamp},
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use self::{
     appender::Queue,
@@ -182,6 +182,14 @@ impl Shared {
     /// The largest message that the servers take, in bytes.
     fn message_bytes_max(&self) -> usize {
         self.link.client.max_payload().max(BATCHES_HEADER_BYTES)
+    }
+
+    /// Why no events are taken, if so. A connection that is broken is known at once, and that the
+    /// stream is not followed only when a heartbeat is missing.
+    fn latched(&self) -> Option<Arc<str>> {
+        let is_broken =
+            || self.link.client.connection_state() != async_nats::connection::State::Connected;
+        self.health.latched().or_else(|| is_broken().then(|| "NATS is away".into()))
     }
 
     /// Waits until the message was folded.
@@ -326,7 +334,7 @@ impl Log for NatsLog {
             log.bytes = state.index.bytes();
             log.topics = state.index.topics_with_records();
         }
-        log.latched = self.shared.health.latched();
+        log.latched = self.shared.latched();
         log.over = self.shared.health.over();
         log.behind = self.shared.health.behind();
         log
@@ -348,6 +356,8 @@ impl Log for NatsLog {
             }
             let mut tasks = std::mem::take(&mut *self.tasks.lock());
             tasks.shutdown().await;
+            // Of a log that is over, some are still waiting, and nobody else answers them now.
+            self.shared.pending.expire(Instant::now() + self.shared.options.append_wait);
         })
     }
 }

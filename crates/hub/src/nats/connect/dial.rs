@@ -6,14 +6,13 @@ use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions};
 
 use super::{
     super::{OpenError, Site},
-    Trouble,
+    Link, Trouble,
     credentials::Credentials,
     witness::Witness,
 };
 
 // A server that is silent for two of them is given up.
 const PING_EVERY: Duration = Duration::from_secs(2);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects once. The connection, once it is there, is made again whenever it is lost.
@@ -26,7 +25,7 @@ pub(super) async fn dial(
     let options = ConnectOptions::new()
         .name("tidings")
         .ping_interval(PING_EVERY)
-        .request_timeout(Some(REQUEST_TIMEOUT))
+        .request_timeout(Some(Link::REQUEST_TIMEOUT))
         .connection_timeout(CONNECT_TIMEOUT.min(site.wait.max(Duration::from_secs(1))))
         .max_reconnects(None)
         .reconnect_delay_callback(pause)
