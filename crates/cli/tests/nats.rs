@@ -1,10 +1,17 @@
-//! `tidings serve --nats` where it cannot be: what it says, and what it exits with.
+//! `tidings serve --nats`: what it says of NATS, and what it exits with.
 
 use std::{process::Stdio, time::Duration};
 
 use async_nats::jetstream::{self, stream::Config};
 use tidings_testing_nats::{Options, Server};
-use tokio::{net::TcpListener, process::Command, time::timeout};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpListener,
+    process::Command,
+    time::timeout,
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A start of the program that fails.
 struct Refusal {
@@ -21,7 +28,7 @@ impl Refusal {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let run = timeout(Duration::from_secs(60), run).await.expect("it ends in time").unwrap();
+        let run = timeout(DEADLINE, run).await.expect("it ends in time").unwrap();
         let error = String::from_utf8(run.stderr).unwrap();
         assert!(!error.contains("hunter2"), "{error}");
         assert!(!error.contains("async_nats"), "{error}");
@@ -137,4 +144,45 @@ async fn what_has_nothing_to_do_with_nats_exits_with_1() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     Refusal::of(&["--memory", "--listen", &address]).await.is(1, &["could not be listened on"]);
+}
+
+#[tokio::test]
+async fn a_hub_that_was_let_in_stays_while_nats_is_away_and_leaves_with_0() {
+    let mut server = server("authorization { user: hub, password: hunter2 }").await;
+    let mut hub = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env("TIDINGS_NATS", server.url().replace("nats://", "nats://hub:hunter2@"))
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(hub.stderr.take().unwrap()).lines();
+    let mut told = String::new();
+    let mut tells = async |words: &str| {
+        loop {
+            let line = timeout(DEADLINE, lines.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("{words:?} is not told: {told}")).unwrap();
+            let line = line.unwrap_or_else(|| panic!("the hub ended: {told}"));
+            assert!(!line.contains("hunter2") && !line.contains("async_nats"), "{line}");
+            told.push_str(&line);
+            told.push('\n');
+            if line.contains(words) {
+                return line;
+            }
+        }
+    };
+    let ready = tells("the hub is ready").await;
+    let history = format!("history=\"{} stream tidings\"", server.url());
+    assert!(ready.contains(&history), "{ready}");
+    server.kill();
+    tells("the connection to NATS is lost").await;
+    server.restart().await;
+    tells("connected to NATS again").await;
+    let id = rustix::process::Pid::from_raw(hub.id().unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    tells("the hub has left").await;
+    assert_eq!(timeout(DEADLINE, hub.wait()).await.unwrap().unwrap().code(), Some(0));
+    assert_eq!(told.matches("the connection to NATS is lost").count(), 1, "{told}");
 }

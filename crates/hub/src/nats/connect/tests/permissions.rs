@@ -11,7 +11,7 @@ use tidings_server::{
 use tokio::time::{interval, timeout};
 
 use super::{DEADLINE, open, refusal, says, server, site_as, soon};
-use crate::nats::{Fault, NatsLog, Options, Site};
+use crate::nats::{Entry, Fault, NatsLog, Options, Site};
 
 /// The lists in the documentation, word for word.
 fn documented() -> String {
@@ -21,6 +21,17 @@ fn documented() -> String {
     text[from..to].to_owned()
 }
 
+fn entry() -> Entry {
+    Entry {
+        hub: "a".into(),
+        url: "http://localhost/".into(),
+        version: "0".into(),
+        subscribers: 0,
+        behind: 0,
+        topics: Vec::new(),
+    }
+}
+
 #[tokio::test]
 async fn what_is_documented_is_enough() {
     let user = format!("{{ user: hub, password: hunter2\n{}\n}}", documented());
@@ -28,19 +39,27 @@ async fn what_is_documented_is_enough() {
     let opened = async |records_max| {
         let mut options = Options::new(site_as(&server, "hub:hunter2"));
         options.retention = Retention { records_max, ..Retention::UNLIMITED };
-        options.change_limits = true;
         options.clear_after = Duration::ZERO;
         options.eager_upkeep = true;
         let log = soon(NatsLog::open(options)).await;
         log.unwrap_or_else(|error| panic!("{error}\n{}", server.log()))
     };
     let topic = || Topic::new("a").unwrap();
-    let log = opened(1_000).await;
+    let log = opened(5).await;
     // So much that a follower is asked whether it keeps up.
     for _ in 0..200 {
         let record = NewRecord::new(topic(), "x".repeat(20_000));
         soon(log.append(record.into())).await.unwrap();
     }
+    // What is trimmed is deleted.
+    let link = open(site_as(&server, "hub:hunter2")).await.unwrap();
+    let cleared = timeout(DEADLINE, async {
+        let mut turn = interval(Duration::from_millis(20));
+        while link.stream.get_info().await.unwrap().state.first_sequence < 100 {
+            turn.tick().await;
+        }
+    });
+    assert!(cleared.await.is_ok(), "{:?} {}", log.state(), server.log());
     soon(log.close()).await;
 
     let log = opened(5).await;
@@ -48,15 +67,21 @@ async fn what_is_documented_is_enough() {
     let limits = ReadLimits { records_max: 100, bytes_max: 1 << 20 };
     let page = soon(log.read(Since::after(log.bounds().first), &filter, limits)).await.unwrap();
     assert!(page.records.len() >= 4, "{page:?}");
-    // What is trimmed is deleted at last.
-    let link = open(site_as(&server, "hub:hunter2")).await.unwrap();
-    let cleared = timeout(DEADLINE, async {
+    // Hubs ask each other how they are.
+    let (census, entry) = (log.census(), entry());
+    let asked = async {
         let mut turn = interval(Duration::from_millis(20));
-        while link.stream.get_info().await.unwrap().state.messages > 50 {
+        while census.ask(Vec::new()).await != std::slice::from_ref(&entry) {
             turn.tick().await;
         }
+    };
+    let answered = timeout(DEADLINE, async {
+        tokio::select! {
+            () = asked => {}
+            () = census.answer(|_| entry.clone()) => {}
+        }
     });
-    assert!(cleared.await.is_ok(), "{:?} {}", log.state(), server.log());
+    assert!(answered.await.is_ok(), "{}", server.log());
     soon(log.close()).await;
     assert!(!server.log().contains("iolation"), "{}", server.log());
 
