@@ -1,12 +1,17 @@
 //! `tidings serve`: runs an event hub.
 
-use std::{io, process::ExitCode};
+use std::{
+    io,
+    pin::{Pin, pin},
+    process::ExitCode,
+    time::Duration,
+};
 
 use tidings_hub::{
     config::{Config, ConfigError, LogFormat, Options, Store},
-    disk::OpenError,
-    serve::{ServeError, Server},
-    store,
+    nats::Fault,
+    serve::{Left, ServeError, Server},
+    store::{self, OpenError, Opened},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -18,10 +23,14 @@ use tracing_subscriber::{EnvFilter, filter::FromEnvError};
 /// tidings-data. Every option can also be set in the environment (TIDINGS_HISTORY_AGE=1d) and in
 /// a TOML file (history_age = "1d").
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXITS)]
 pub(crate) struct Args {
     #[command(flatten)]
     options: Options,
 }
+
+// A log that cannot be opened anew is tried again after this.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why the hub did not run.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +68,36 @@ pub(crate) fn run(args: Args) -> ExitCode {
         text.push_str("; is a hub running there already? --listen 127.0.0.1:0 takes a free port");
     }
     anstream::eprintln!("error: {text}");
-    // 2 is what a command line that is not understood exits with.
-    ExitCode::from(if matches!(error, Error::Config(_)) { 2 } else { 1 })
+    ExitCode::from(error.exit_code())
+}
+
+const EXITS: &str = "\
+Exit codes:
+  0  The hub was told to leave, and has left.
+  1  It could not start for a reason that has no code of its own, such as an address that is taken
+     or a directory that another hub has.
+  2  The command line, the environment or the configuration file is not understood.
+  3  NATS cannot be reached, or was not ready within --nats-wait. It may help to try again.
+  4  NATS does not let the hub in: credentials, TLS or permissions, or their files.
+  5  The NATS servers cannot do what a hub needs: too old, without JetStream, a max_payload that is
+     too small, not as many servers as --nats-replicas, or no room.
+  6  The stream in NATS is not as this hub needs it.";
+
+impl Error {
+    /// What the program exits with. [`EXITS`] tells it to people.
+    fn exit_code(&self) -> u8 {
+        match self {
+            // Also what a command line that clap does not understand exits with.
+            Self::Config(_) => 2,
+            Self::Store(OpenError::Nats(error)) => match error.fault() {
+                Fault::Unreachable => 3,
+                Fault::Refused => 4,
+                Fault::Server => 5,
+                Fault::Stream => 6,
+            },
+            _ => 1,
+        }
+    }
 }
 
 fn start(args: Args) -> Result<(), Error> {
@@ -71,16 +108,61 @@ fn start(args: Args) -> Result<(), Error> {
     runtime.map_err(Error::Runtime)?.block_on(serve(config))
 }
 
-async fn serve(config: Config) -> Result<(), Error> {
+async fn serve(mut config: Config) -> Result<(), Error> {
     // Before the ready line, so that who reads it can stop the hub at once.
-    let leave = signals().map_err(Error::Runtime)?;
-    let log = store::open(&config).await?;
+    let mut leave = pin!(signals().map_err(Error::Runtime)?);
+    let mut opened = store::open(&config).await?;
+    loop {
+        let server = bind(&config, opened).await?;
+        // What was asked for is done, and the address is taken.
+        config.listen = server.address();
+        if let Store::Nats { new_epoch, change_limits, .. } = &mut config.store {
+            (*new_epoch, *change_limits) = (false, false);
+        }
+        if server.run(leave.as_mut()).await == Left::Told {
+            break;
+        }
+        match open_again(&config, leave.as_mut()).await? {
+            Some(again) => opened = again,
+            None => break,
+        }
+    }
+    tracing::info!("the hub has left");
+    Ok(())
+}
+
+/// Opens a log anew that is over; none if the hub is told to leave before that is done.
+async fn open_again(
+    config: &Config,
+    mut leave: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Option<Opened>, Error> {
+    loop {
+        let opened = tokio::select! {
+            () = &mut leave => return Ok(None),
+            opened = store::open(config) => opened,
+        };
+        match opened {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(OpenError::Nats(error)) if error.fault() == Fault::Unreachable => {
+                tracing::warn!(%error, "the log could not be opened anew yet");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = &mut leave => return Ok(None),
+            () = tokio::time::sleep(OPEN_AGAIN) => {}
+        }
+    }
+}
+
+async fn bind(config: &Config, opened: Opened) -> Result<Server, Error> {
     let history = match &config.store {
         Store::Memory => "memory".to_owned(),
         Store::Disk { dir, .. } => dir.display().to_string(),
+        Store::Nats { site, .. } => site.to_string(),
     };
-    let events = log.state().records;
-    let server = Server::bind(config, log).await?;
+    let events = opened.log.state().records;
+    let server = Server::bind(config.clone(), opened).await?;
     let (address, url) = (server.address(), server.url());
     tracing::info!(
         %address,
@@ -89,14 +171,16 @@ async fn serve(config: Config) -> Result<(), Error> {
         "the hub is ready: open {url} in a browser, publish with `curl -d hello {url}events/news`, \
          follow with `curl -N {url}events/news`"
     );
-    server.run(leave).await;
-    tracing::info!("the hub has left");
-    Ok(())
+    Ok(server)
 }
 
 fn log_to_stderr(format: LogFormat) -> Result<(), Error> {
-    let filter =
+    let mut filter =
         EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env()?;
+    // The hub tells itself what happens to its connection, once; the client tells each try.
+    if !filter.to_string().contains("async_nats") {
+        filter = filter.add_directive("async_nats=off".parse().expect("a directive"));
+    }
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => {

@@ -3,8 +3,10 @@
 use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
 use tidings_server::{
+    cursor::Epoch,
     fanout::{Fanout, engine::Engine},
     log::SharedLog,
+    topic::Topic,
 };
 use tokio::sync::{Semaphore, watch};
 use url::Url;
@@ -13,6 +15,8 @@ use crate::{
     access::{Access, neighbour::Neighbours},
     config::Config,
     metrics::{Metrics, Publishing},
+    nats::{Census, Entry},
+    store::Opened,
     under_way::UnderWay,
 };
 
@@ -28,8 +32,12 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) metrics: Metrics,
     pub(crate) access: Access,
-    /// What URL Patterns are resolved against.
+    /// What URL Patterns are resolved against, and where this hub is reached.
     pub(crate) base: Url,
+    /// What other hubs call this one: from chance.
+    pub(crate) name: String,
+    /// Asks the hubs that share the log, where several may.
+    pub(crate) census: Option<Census>,
     /// A permit for each byte of the publishes under way.
     pub(crate) publishing: Arc<Semaphore>,
     /// The idempotency keys of the publishes under way.
@@ -50,7 +58,7 @@ impl Hub {
     /// `address` is the one that is listened on, with its actual port.
     pub(crate) fn new(
         config: Config,
-        log: SharedLog,
+        Opened { log, census }: Opened,
         delivery: Delivery,
         base: Url,
         address: SocketAddr,
@@ -73,7 +81,23 @@ impl Hub {
             fanout,
             engine,
             base,
+            name: Epoch::from_random(rand::random()).to_string(),
+            census,
         }))
+    }
+
+    /// What this hub says of itself, and of the streams that follow these topics.
+    pub(crate) fn entry(&self, topics: &[Option<Topic>]) -> Entry {
+        let stats = self.fanout.stats();
+        let count = |topic: &Topic| self.fanout.topic_subscribers(topic);
+        Entry {
+            hub: self.name.clone(),
+            url: self.base.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            subscribers: stats.subscribers,
+            behind: self.log.state().behind,
+            topics: topics.iter().map(|topic| topic.as_ref().map_or(0, count)).collect(),
+        }
     }
 
     pub(crate) fn is_leaving(&self) -> bool {

@@ -17,12 +17,9 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use futures_util::FutureExt as _;
-use tidings_server::{
-    fanout::{
-        Fanout, FanoutConfig,
-        engine::{Engine, EngineConfig},
-    },
-    log::SharedLog,
+use tidings_server::fanout::{
+    Fanout, FanoutConfig,
+    engine::{Engine, EngineConfig},
 };
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -37,6 +34,7 @@ use crate::{
     conn::{Conn, Line, Open, Renewal, Tls},
     demo::Demo,
     hub::{Delivery, Hub},
+    store::Opened,
     supervisor,
 };
 
@@ -101,18 +99,20 @@ impl Server {
     /// [`ServeError::Tls`] if the certificate or its key cannot be served;
     /// [`ServeError::Listen`] if the address is taken or not this machine's;
     /// [`ServeError::Threads`] if the system has no more of them, or of descriptors.
-    pub async fn bind(config: Config, log: SharedLog) -> Result<Self, ServeError> {
+    pub async fn bind(config: Config, log: impl Into<Opened>) -> Result<Self, ServeError> {
+        let opened = log.into();
+        let log = opened.log.clone();
         let tls = config.tls.clone().map(Tls::new).transpose()?;
         let listen_error = |cause| ServeError::Listen { address: config.listen, cause };
         let listener = listen(config.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let base = config.public_url.clone().unwrap_or_else(|| config.scheme().url_of(address));
         let tail = FanoutConfig { tail_bytes_max: config.tail_bytes_max, ..Default::default() };
-        let fanout = Fanout::start(log.clone(), tail);
+        let fanout = Fanout::start(log, tail);
         let slow_write = config.timeouts.slow_write;
         let engine = EngineConfig { slow_write, ..Default::default() };
         let engine = Engine::start(&fanout, engine).map_err(ServeError::Threads)?;
-        let hub = Hub::new(config, log, Delivery { fanout, engine }, base, address);
+        let hub = Hub::new(config, opened, Delivery { fanout, engine }, base, address);
         Ok(Self { listener, address, tls, hub })
     }
 
@@ -137,6 +137,7 @@ impl Server {
         let demo = Demo::default();
         let router = api::router(hub.clone(), demo.routes(&hub));
         let demos = tokio::spawn(demo.run(hub.clone()));
+        let counted = tokio::spawn(be_counted(hub.clone()));
         let mut connections = JoinSet::new();
         let left = tokio::select! {
             () = leave => Left::Told,
@@ -146,6 +147,7 @@ impl Server {
         drop(listener);
         hub.leaving.send_replace(true);
         demos.abort();
+        counted.abort();
         renewal.inspect(|renewal| renewal.abort());
         drain(&hub, connections).await;
         supervisor.abort();
@@ -161,6 +163,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(Server::BACKLOG)
+}
+
+async fn be_counted(hub: Hub) {
+    if let Some(census) = &hub.census {
+        census.answer(|topics| hub.entry(topics)).await;
+    }
 }
 
 async fn drain(hub: &Hub, mut connections: Connections) {

@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 1_000;
 /// It is below those that the system gives to outgoing connections: a server that is down would
 /// find its port taken by one of them, or a client that tries to reach it again and again would
 /// one day be connected to itself.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let mut random = rand::rng();
     (0..ATTEMPTS)
         .map(|_| random.random_range(candidates()))

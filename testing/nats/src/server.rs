@@ -258,7 +258,8 @@ impl Server {
         self.directory.path().join("nats.log")
     }
 
-    fn store(&self) -> PathBuf {
+    /// The directory with what it has stored, to be copied or replaced while it is down.
+    pub fn store(&self) -> PathBuf {
         self.directory.path().join("store")
     }
 }

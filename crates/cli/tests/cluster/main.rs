@@ -48,7 +48,6 @@ async fn a_hub_alone_loses_nothing_that_it_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "the hub has no --nats yet"]
 async fn hubs_over_nats_lose_nothing_that_they_acknowledged() {
     let seed = seed();
     let stage = Stage::cluster(seed, 3, 3).await;

@@ -3,6 +3,7 @@
 mod accept;
 mod batch;
 mod body;
+mod cluster;
 mod delivery;
 mod draft;
 mod end;
@@ -46,6 +47,7 @@ pub(crate) fn router(hub: Hub, demos: Router<Hub>) -> Router {
         .route("/events/", topic.clone())
         .route("/events/{*topic}", topic)
         .route("/topics", get(topics::topics))
+        .route("/cluster", get(cluster::cluster))
         .route("/subscribers", get(subscribers::subscribers))
         .route("/debug/delivery", get(delivery::delivery))
         .route("/healthz", get(status::healthz))

@@ -39,6 +39,7 @@ mod tests {
         config::Config,
         demo::Demo,
         hub::{Delivery, Hub},
+        store::Opened,
     };
 
     // Pages and their parts, and the demos.
@@ -55,7 +56,7 @@ mod tests {
         let config = Config::default();
         let (base, address) = ("http://localhost/".parse().unwrap(), config.listen);
         let engine = Engine::start(&fanout, EngineConfig::default()).unwrap();
-        let hub = Hub::new(config, log, Delivery { fanout, engine }, base, address);
+        let hub = Hub::new(config, Opened::from(log), Delivery { fanout, engine }, base, address);
         // The only way in which a router tells its routes.
         let debug = format!("{:?}", api::router(hub.clone(), Demo::default().routes(&hub)));
         let (routes, _) = debug.split_once("fallback_router").unwrap();

@@ -25,12 +25,23 @@ pub(super) async fn topics(State(hub): State<Hub>, uri: Uri) -> Result<Response,
     found.truncate(limit);
     let next = if more { found.last().map(|last| last.topic.to_string()) } else { None };
     let epoch = hub.log.bounds().epoch;
+    let everywhere = match &hub.census {
+        Some(census) => {
+            let topics = found.iter().map(|summary| summary.topic.to_string()).collect();
+            Some(census.ask(topics).await)
+        }
+        None => None,
+    };
     let topics = found
         .iter()
-        .map(|summary| Topic {
+        .enumerate()
+        .map(|(at, summary)| Topic {
             topic: summary.topic.as_str(),
             records: summary.records,
             subscribers: hub.fanout.topic_subscribers(&summary.topic),
+            cluster_subscribers: everywhere.as_ref().map(|hubs| {
+                hubs.iter().map(|hub| hub.topics.get(at).copied().unwrap_or_default()).sum()
+            }),
             last_id: Cursor::new(epoch, summary.last).to_string(),
             ended: summary.ended,
             events_per_second: summary.recent as f64 / TopicSummary::RECENT.as_secs_f64(),
@@ -50,8 +61,11 @@ struct Page<'a> {
 struct Topic<'a> {
     topic: &'a str,
     records: usize,
-    /// Those who follow it by its name.
+    /// Those who follow it by its name, at this hub.
     subscribers: usize,
+    /// Those at all hubs that share the log, where several may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_subscribers: Option<usize>,
     /// The cursor after its newest event.
     last_id: String,
     ended: bool,

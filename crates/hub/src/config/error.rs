@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use tidings_server::{log::TopicRules, matcher::PatternError};
 
+use crate::nats::ServersError;
+
 /// Why a configuration was refused. All are the operator's to mend.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -67,6 +69,24 @@ pub enum ConfigError {
         /// The one that is not.
         missing: &'static str,
     },
+    /// What `--nats` names are no servers.
+    #[error("--nats: {0}")]
+    NatsServers(#[from] ServersError),
+    /// A user in a URL of NATS, and a file that says another.
+    #[error(
+        "--nats has a user or a token in a URL, and --{other} says who the hub is, too; give one of \
+         them"
+    )]
+    NatsUserTwice {
+        /// The file's option.
+        other: &'static str,
+    },
+    /// A durability is asked for of what others write.
+    #[error(
+        "--durability is of the hub's own files; with --nats the NATS servers say when an event is \
+         on their disks: sync_interval in the jetstream section of their configuration"
+    )]
+    DurabilityOfNats,
     /// More rules for topics' history than are looked through for each new topic.
     #[error(
         "--history-of is given {count} times, and at most {} times may be",

@@ -11,6 +11,7 @@
 
 mod error;
 mod history_rule;
+mod nats_site;
 mod options;
 mod scheme;
 mod source;
@@ -21,7 +22,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 use tidings_server::log::{KeyWindow, MemoryLog, Retention, TopicRules};
 use url::Url;
 
-use crate::disk::Durability;
+use crate::{disk::Durability, nats};
 
 pub(crate) use self::scheme::Scheme;
 pub use self::{
@@ -69,7 +70,7 @@ pub struct Config {
     /// Whether `/metrics` is served. Default true.
     pub metrics: bool,
     /// Whether the demos run, at `/demos` and on topics below `demo/`. Default: if the address is a
-    /// loopback one.
+    /// loopback one, and the history is not in NATS.
     pub demo: bool,
     /// How the program writes its log. Default text.
     pub log_format: LogFormat,
@@ -98,6 +99,15 @@ pub enum Store {
         /// Whether to begin a new epoch though nothing seems lost: for a restored backup.
         new_epoch: bool,
     },
+    /// In a stream of NATS JetStream, which several hubs share.
+    Nats {
+        /// The stream, and the way to it.
+        site: Box<nats::Site>,
+        /// Whether to begin a new epoch though nothing seems lost: for a restored backup.
+        new_epoch: bool,
+        /// Whether to change the limits that all hubs of the stream share to this one's.
+        change_limits: bool,
+    },
 }
 
 /// What a request, and all of them together, may ask for.
@@ -109,9 +119,9 @@ pub struct Limits {
     pub id_bytes_max: usize,
     /// Bytes of an event type. Default 128.
     pub event_type_bytes_max: usize,
-    /// Bytes of an event's data. Default 1 MiB.
+    /// Bytes of an event's data. Default 1 MiB, with NATS 32 KiB less.
     pub data_bytes_max: usize,
-    /// Bytes of a publish request's body. Default 1 MiB.
+    /// Bytes of a publish request's body. Default 1 MiB, with NATS 32 KiB less.
     pub body_bytes_max: usize,
     /// Events of a batch. Default 1,000.
     pub batch_events_max: usize,
@@ -231,19 +241,40 @@ impl TryFrom<Options> for Config {
 
     fn try_from(options: Options) -> Result<Self, ConfigError> {
         let default = Self::default();
-        let (limits, timeouts) = (default.limits, default.timeouts);
+        let (mut limits, timeouts) = (default.limits, default.timeouts);
         let memory = options.memory.unwrap_or(false);
-        if memory && options.data.is_some() {
-            return Err(ConfigError::Conflict { one: "memory", other: "data" });
+        let site = nats_site::of(&options)?;
+        for (is_given, one, other) in [
+            (memory && options.data.is_some(), "memory", "data"),
+            (site.is_some() && options.data.is_some(), "nats", "data"),
+            (site.is_some() && memory, "nats", "memory"),
+        ] {
+            if is_given {
+                return Err(ConfigError::Conflict { one, other });
+            }
         }
-        let store = if memory {
-            Store::Memory
-        } else {
-            Store::Disk {
+        if site.is_some() {
+            if options.durability.is_some() {
+                return Err(ConfigError::DurabilityOfNats);
+            }
+            // What NATS servers take as they are set up by default, and all that goes with it.
+            limits.data_bytes_max -= nats::Options::MESSAGE_REST_BYTES;
+            limits.body_bytes_max -= nats::Options::MESSAGE_REST_BYTES;
+        }
+        let is_shared = site.is_some();
+        let new_epoch = options.new_epoch.unwrap_or(false);
+        let store = match site {
+            Some(site) => Store::Nats {
+                site: Box::new(site),
+                new_epoch,
+                change_limits: options.nats_change_limits.unwrap_or(false),
+            },
+            None if memory => Store::Memory,
+            None => Store::Disk {
                 dir: options.data.unwrap_or_else(|| PathBuf::from("tidings-data")),
                 durability: options.durability.unwrap_or(Durability::Fsync),
-                new_epoch: options.new_epoch.unwrap_or(false),
-            }
+                new_epoch,
+            },
         };
         let history_bytes_default =
             if memory { MemoryLog::BYTES_MAX_DEFAULT } else { default.retention.bytes_max };
@@ -310,7 +341,7 @@ impl TryFrom<Options> for Config {
             public_url: options.public_url,
             insecure_open,
             metrics: options.metrics.unwrap_or(default.metrics),
-            demo: !options.no_demo.unwrap_or(!listen.ip().is_loopback()),
+            demo: !options.no_demo.unwrap_or(!listen.ip().is_loopback() || is_shared),
             log_format: options.log_format.unwrap_or(default.log_format),
         })
     }

@@ -8,7 +8,10 @@ use super::{
     history_rule::HistoryRule,
     value::{CorsOrigin, Listen, LogFormat, base_url, count, duration, size},
 };
-use crate::disk::Durability;
+use crate::{
+    disk::Durability,
+    nats::{Replicas, Secret, Storage, StreamName},
+};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -71,9 +74,67 @@ options! {
           default_missing_value = "true")]
     memory: bool,
 
+    /// Keep the history in a stream of NATS JetStream, and share it with all hubs that name the
+    /// same stream: a publish to any of them reaches the subscribers of all. Give each the same
+    /// history and idempotency options. Name one or more servers of a cluster, with a comma between
+    /// them, as nats://HOST:4222 or tls://HOST:4222, with nats://USER:PASSWORD@HOST or
+    /// nats://TOKEN@HOST for who the hub is. Other users of the machine can see a password in a
+    /// command line, but not in TIDINGS_NATS or in the file of --config.
+    #[arg(long, value_name = "URL", value_delimiter = ',', num_args = 1)]
+    nats: Vec<Secret>,
+
+    /// The stream in NATS, which is made if it is missing. Its subjects are all those below its
+    /// name, and only hubs are to write there [default: tidings].
+    #[arg(long, value_name = "NAME")]
+    nats_stream: StreamName,
+
+    /// Have the stream kept on so many NATS servers, 1, 3 or 5: a majority of them must run. A
+    /// stream that is there must have it so [default: 3 in a cluster of NATS servers, else 1, and
+    /// for a stream that is there whatever it has].
+    #[arg(long, value_name = "COUNT")]
+    nats_replicas: Replicas,
+
+    /// Have the NATS servers keep the stream in files, or in memory [default: file].
+    #[arg(long, value_name = "STORAGE", value_enum)]
+    nats_storage: Storage,
+
+    /// Show NATS the credentials in this file: a JWT and the seed of its key, as nsc writes them.
+    /// It is read when the hub starts.
+    #[arg(long, value_name = "FILE")]
+    nats_creds: PathBuf,
+
+    /// Sign for NATS with the seed of an NKEY that is in this file. It is read when the hub starts.
+    #[arg(long, value_name = "FILE")]
+    nats_nkey: PathBuf,
+
+    /// Speak TLS with NATS, and trust the roots in this PEM file alone [default: TLS if a URL
+    /// begins with tls:// or the server asks for it, and the roots that the system trusts].
+    #[arg(long, value_name = "FILE")]
+    nats_ca: PathBuf,
+
+    /// Speak TLS with NATS, and show it the certificate in this PEM file. Give --nats-key as well.
+    #[arg(long, value_name = "FILE")]
+    nats_cert: PathBuf,
+
+    /// The private key of the certificate in --nats-cert: a PEM file, without a passphrase.
+    #[arg(long, value_name = "FILE")]
+    nats_key: PathBuf,
+
+    /// Change the limits that all hubs of the stream share, those of --history-… and
+    /// --idempotency-…, to those of this start. The other hubs are to be stopped before.
+    #[arg(long, value_name = "BOOL", hide_possible_values = true,
+          num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    nats_change_limits: bool,
+
+    /// When the hub starts, wait this long for NATS servers that cannot be reached or are not
+    /// ready, such as those that start at the same time [default: 10s].
+    #[arg(long, value_name = "DURATION", value_parser = duration(Duration::ZERO..=24 * HOUR))]
+    nats_wait: Duration,
+
     /// Answer a publish once the event is on the disk (fsync), or once the operating system has
-    /// it (os), which is faster and loses the newest events when the machine fails
-    /// [default: fsync].
+    /// it (os), which is faster and loses the newest events when the machine fails. With --nats
+    /// it is for the NATS servers to say (their sync_interval) [default: fsync].
     #[arg(long, value_name = "LEVEL", value_enum)]
     durability: Durability,
 
@@ -157,8 +218,8 @@ options! {
     metrics: bool,
 
     /// Leave out the demos: the page /demos, and what it publishes on topics below demo/. They run
-    /// by default if only this machine can reach the hub; elsewhere --no-demo=false switches them
-    /// on.
+    /// by default if only this machine can reach the hub, and not with --nats, where each hub would
+    /// publish them on the same topics; --no-demo=false switches them on.
     #[arg(long, value_name = "BOOL", hide_possible_values = true,
           num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
@@ -176,11 +237,14 @@ options! {
     #[arg(long, value_name = "SIZE", value_parser = size(1..=4_096))]
     event_type_bytes_max: usize,
 
-    /// Refuse events with more data than this [default: 1MiB].
+    /// Refuse events with more data than this. With --nats, an event must fit with 32 KiB to
+    /// spare into the largest message that the NATS servers take, their max_payload
+    /// [default: 1MiB, with --nats 992KiB].
     #[arg(long, value_name = "SIZE", value_parser = size(1..=16 * MIB))]
     data_bytes_max: usize,
 
-    /// Refuse publish requests with a larger body than this [default: 1MiB].
+    /// Refuse publish requests with a larger body than this. With --nats, it must fit with 32 KiB
+    /// to spare into the max_payload of the NATS servers [default: 1MiB, with --nats 992KiB].
     #[arg(long, value_name = "SIZE", value_parser = size(1..=64 * MIB))]
     body_bytes_max: usize,
 

@@ -41,7 +41,12 @@ pub(super) fn environment(
         let value = value.into_string().map_err(|value| ConfigError::Value {
             origin: Origin::Environment,
             option: name.clone().into_owned(),
-            value: value.to_string_lossy().into_owned(),
+            // A URL of NATS may have a password.
+            value: if option == "nats" {
+                "…".into()
+            } else {
+                value.to_string_lossy().into_owned()
+            },
             rule: "the value must be UTF-8".into(),
         })?;
         // A value of several lines often ends in an empty one.

@@ -214,3 +214,123 @@ fn the_demos_run_where_only_this_machine_can_reach_them() {
 fn memory_keeps_less_by_default() {
     assert_eq!(Config::load(flags(&["--memory"]), []).unwrap().retention.bytes_max, 64 << 20);
 }
+
+#[test]
+fn nats_is_told_of_anywhere() {
+    let site = |config: Result<Config, ConfigError>| match config.unwrap().store {
+        Store::Nats { site, new_epoch, change_limits } => (*site, new_epoch, change_limits),
+        other => panic!("{other:?}"),
+    };
+    let (least, new_epoch, change_limits) = site(Config::load(flags(&["--nats", "a"]), []));
+    assert_eq!(least.to_string(), "nats://a:4222 stream tidings");
+    assert_eq!((least.replicas, least.wait.as_secs()), (None, 10));
+    assert!(!new_epoch && !change_limits);
+
+    let flagged = site(Config::load(
+        flags(&[
+            "--nats",
+            "nats://a,tls://b",
+            "--nats-stream",
+            "s",
+            "--nats-replicas",
+            "3",
+            "--nats-storage",
+            "memory",
+            "--nats-creds",
+            "c",
+            "--nats-ca",
+            "ca",
+            "--nats-cert",
+            "cert",
+            "--nats-key",
+            "key",
+            "--nats-wait",
+            "0s",
+            "--new-epoch",
+            "--nats-change-limits",
+        ]),
+        [],
+    ));
+    assert_eq!(flagged.0.to_string(), "nats://a:4222,tls://b:4222 stream s");
+    assert_eq!(flagged.0.tls.client, Some(("cert".into(), "key".into())));
+    let set = site(Config::load(
+        Options::default(),
+        variables(&[
+            ("TIDINGS_NATS", "nats://a,tls://b"),
+            ("TIDINGS_NATS_STREAM", "s"),
+            ("TIDINGS_NATS_REPLICAS", "3"),
+            ("TIDINGS_NATS_STORAGE", "memory"),
+            ("TIDINGS_NATS_CREDS", "c"),
+            ("TIDINGS_NATS_CA", "ca"),
+            ("TIDINGS_NATS_CERT", "cert"),
+            ("TIDINGS_NATS_KEY", "key"),
+            ("TIDINGS_NATS_WAIT", "0s"),
+            ("TIDINGS_NEW_EPOCH", "true"),
+            ("TIDINGS_NATS_CHANGE_LIMITS", "true"),
+        ]),
+    ));
+    let filed = site(load_file(
+        "nats = ['nats://a', 'tls://b']\nnats_stream = 's'\nnats_replicas = 3\n\
+         nats_storage = 'memory'\nnats_creds = 'c'\nnats_ca = 'ca'\nnats_cert = 'cert'\n\
+         nats_key = 'key'\nnats_wait = '0s'\nnew_epoch = true\nnats_change_limits = true",
+    ));
+    assert_eq!((&set, &filed), (&flagged, &flagged));
+}
+
+#[test]
+fn with_nats_the_defaults_are_what_several_hubs_can_keep() {
+    let load = |more: &[&str]| Config::load(flags(&[&["--nats", "a"], more].concat()), []).unwrap();
+    let config = load(&[]);
+    assert!(!config.demo && load(&["--no-demo=false"]).demo);
+    assert_eq!(config.retention, Config::default().retention);
+    let bytes = |config: &Config| (config.limits.body_bytes_max, config.limits.data_bytes_max);
+    assert_eq!(bytes(&config), (992 << 10, 992 << 10));
+    assert_eq!(bytes(&load(&["--body-bytes-max", "4MiB"])), (4 << 20, 992 << 10));
+}
+
+#[test]
+fn what_nats_cannot_be_told_is_refused() {
+    for (arguments, why) in [
+        (&["--nats", "a", "--memory"][..], "--nats and --memory exclude each other"),
+        (&["--nats", "a", "--data", "d"], "--nats and --data exclude each other"),
+        (&["--nats", "a", "--durability", "os"], "sync_interval"),
+        (&["--nats", "a", "--nats-creds", "c", "--nats-nkey", "k"], "exclude each other"),
+        (&["--nats", "u:hunter2@a", "--nats-creds", "c"], "--nats-creds says who the hub is, too"),
+        (&["--nats", "hunter2@a", "--nats-nkey", "k"], "--nats-nkey says who the hub is, too"),
+        (&["--nats", "a", "--nats-cert", "c"], "--nats-cert is set, and --nats-key is not"),
+        (&["--nats", "a", "--nats-key", "k"], "--nats-key is set, and --nats-cert is not"),
+        (&["--nats-stream", "s"], "--nats-stream is set, and --nats is not"),
+        (&["--memory", "--nats-wait", "1s"], "--nats-wait is set, and --nats is not"),
+        (&["--nats", ""], "--nats: there is no URL"),
+        (&["--nats", "http://u:hunter2@a"], "--nats: URL 1 begins with http://"),
+        (&["--nats", "a", "--nats", "nats://u:hunter2"], "--nats: URL 2 is none"),
+    ] {
+        let error = Config::load(flags(arguments), []).unwrap_err();
+        for text in [error.to_string(), format!("{error:?}")] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        assert!(error.to_string().contains(why), "{arguments:?}: {error}");
+    }
+    for (text, rule) in [
+        ("nats_replicas = 2", "a stream is kept on 1, 3 or 5 servers"),
+        ("nats_stream = 'a.b'", "a stream's name has 1 to 32"),
+        ("nats_storage = 'disk'", "the value must be file or memory"),
+    ] {
+        let error = load_file(text).unwrap_err().to_string();
+        assert!(error.contains(rule), "{text}: {error}");
+    }
+    let shown = format!("{:?}", flags(&["--nats", "nats://u:hunter2@a"]));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let config = Config::load(flags(&["--nats", "nats://u:hunter2@a"]), []).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_password_that_is_no_text_is_not_repeated() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let value = OsString::from_vec(b"nats://u:hunter2\xff@a".to_vec());
+    let error = Config::load(Options::default(), [("TIDINGS_NATS".into(), value)]).unwrap_err();
+    assert!(error.to_string().contains("TIDINGS_NATS"), "{error}");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}

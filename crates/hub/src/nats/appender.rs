@@ -65,7 +65,7 @@ pub(super) async fn append(shared: &Shared, batch: Batch) -> Answer {
     if health.is_closed() {
         return Err(AppendError::Closed);
     }
-    if let Some(cause) = health.latched() {
+    if let Some(cause) = shared.latched() {
         return Err(AppendError::Latched { cause });
     }
     let bytes = Encoded::bytes_of(&batch.records);
@@ -127,7 +127,8 @@ pub(super) async fn run(shared: &Shared) {
         while under_way.len() < UNDER_WAY_MAX {
             let together = under_way.len() >= TOGETHER_FROM;
             let bytes_max = if together { TOGETHER_BYTES_MAX } else { 0 };
-            let taken = shared.queue.take(bytes_max.min(shared.message_bytes_max()));
+            let taken =
+                shared.queue.take(bytes_max.min(shared.message_bytes_max() - BATCHES_HEADER_BYTES));
             if taken.is_empty() {
                 break;
             }

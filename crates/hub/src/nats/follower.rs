@@ -6,12 +6,11 @@
 //! anew or rolled back is never taken for the one that was followed: the log ends, and is opened
 //! anew.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, DeliverPolicy, push},
-    context::GetStreamErrorKind,
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -37,6 +36,10 @@ pub(super) enum Interruption {
 
 // Each message that the server has not heard of for two of them is missed.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+// While no message comes, the connection is looked at so often,
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+// and the server asked after so many looks.
+const LOOKS_A_QUESTION: u32 = 20;
 const AGAIN_MIN: Duration = Duration::from_millis(100);
 const AGAIN_MAX: Duration = Duration::from_secs(2);
 
@@ -136,13 +139,8 @@ async fn follow(
         let state = shared.state.read();
         (state.epoch, state.last)
     };
-    if let Err(error) = shared.link.jetstream.get_stream(shared.options.stream.as_str()).await {
-        return Err(match error.kind() {
-            GetStreamErrorKind::JetStream(error) if error.code() == 404 => {
-                Interruption::Lost("the stream is gone".to_owned())
-            }
-            _ => Interruption::Away(told(&error)),
-        });
+    if shared.link.is_gone(shared.options.site.stream.as_str()).await.map_err(Interruption::Away)? {
+        return Err(Interruption::Lost("the stream is gone".to_owned()));
     }
     let checkpoint = newest_checkpoint(&shared.link, &shared.subjects).await;
     let checkpoint = checkpoint.map_err(|error| Interruption::Away(error.to_string()))?;
@@ -152,6 +150,9 @@ async fn follow(
     if checkpoint.epoch != epoch {
         let cause = format!("the log is in epoch {} now", checkpoint.epoch);
         return Err(Interruption::Anew(cause));
+    }
+    if let Some(difference) = shared.limits.difference(&checkpoint.limits) {
+        return Err(Interruption::Anew(format!("another hub changed the limits: {difference}")));
     }
     let from = last.map_or(0, |last| last.sequence);
     let mut messages = Messages::from(&shared.link, from).await.map_err(Interruption::Away)?;
@@ -173,7 +174,7 @@ async fn follow(
     }
     *again = AGAIN_MIN;
     loop {
-        let Next { place, payload, pending } = messages.next().await.map_err(Interruption::Away)?;
+        let Next { place, payload, pending } = next(shared, &mut messages).await?;
         let expected = shared.state.read().through() + 1;
         if place.sequence != expected {
             // Anything may have happened; what, is found out by the next look.
@@ -183,6 +184,39 @@ async fn follow(
         take(shared, place, &payload).await?;
         caught_up(shared, pending);
     }
+}
+
+// The next message. While none comes, it is asked for from time to time whether there is one: those
+// that were sent while the connection was broken are not sent again.
+async fn next(shared: &Shared, messages: &mut Messages) -> Result<Next, Interruption> {
+    let mut was_behind = false;
+    let connects = || shared.link.client.statistics().connects.load(Relaxed);
+    let connected = connects();
+    for look in 1_u32.. {
+        if let Ok(next) = tokio::time::timeout(LOOK_EVERY, messages.next()).await {
+            return next.map_err(Interruption::Away);
+        }
+        if connects() != connected {
+            return Err(Interruption::Away("the connection was made anew".to_owned()));
+        }
+        if !look.is_multiple_of(LOOKS_A_QUESTION) {
+            continue;
+        }
+        let info = shared.link.stream.get_info().await;
+        let state = info.map_err(|error| Interruption::Away(told(&error)))?.state;
+        let through = shared.state.read().through();
+        if state.last_sequence < through || state.first_sequence > through {
+            return Err(Interruption::Away("the stream has lost messages".to_owned()));
+        }
+        // It may be on its way; but not for so long.
+        let is_behind = state.last_sequence > through;
+        if is_behind && was_behind {
+            let cause = format!("message {} did not come", through + 1);
+            return Err(Interruption::Away(cause));
+        }
+        was_behind = is_behind;
+    }
+    Err(Interruption::Away("no message came for very long".to_owned()))
 }
 
 // The first message that comes, which should be the last one that was folded.
@@ -205,6 +239,11 @@ async fn first(
                     info.state.last_sequence, last.sequence
                 );
                 return Err(Interruption::Lost(cause));
+            }
+            let found = reading::find(&shared.link, last.sequence).await;
+            if found.map_err(|error| Interruption::Away(error.to_string()))?.is_none() {
+                let cause = format!("message {} is gone", last.sequence);
+                return Err(missed(shared, last.sequence, cause).await);
             }
             next.await.map_err(Interruption::Away)
         }

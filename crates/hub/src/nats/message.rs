@@ -25,7 +25,8 @@ use crate::stored::{self, Fields, RecordError, Stored};
 
 const MAGIC: [u8; 2] = *b"Td";
 const VERSION: u8 = 1;
-const HEADER_BYTES: usize = 4;
+/// What every message has besides its body, in bytes.
+pub(super) const HEADER_BYTES: usize = 4;
 const BATCHES: u8 = 1;
 const TICK: u8 = 2;
 const STATE: u8 = 3;

@@ -41,6 +41,7 @@
 
 mod appender;
 mod catch_up;
+mod census;
 mod checkpoint;
 mod connect;
 mod error;
@@ -53,6 +54,8 @@ mod opening;
 mod options;
 mod pending;
 mod reading;
+mod secret;
+mod servers;
 mod state;
 mod subject;
 mod upkeep;
@@ -70,7 +73,7 @@ use tidings_server::{
     matcher::Filter,
     record::{PublisherId, SharedRecord, Timestamp},
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use self::{
     appender::Queue,
@@ -85,8 +88,14 @@ use self::{
     subject::Subjects,
 };
 pub use self::{
-    error::OpenError,
-    options::{Auth, Options, Storage, StreamName, StreamNameError, TlsFiles},
+    census::{Census, Entry},
+    error::{Difference, Differences, Fault, OpenError},
+    options::{
+        Auth, Options, Replicas, ReplicasError, Site, Storage, StreamName, StreamNameError,
+        TlsFiles,
+    },
+    secret::Secret,
+    servers::{Servers, ServersError},
 };
 
 /// A log in a stream of NATS JetStream.
@@ -96,7 +105,7 @@ pub use self::{
 /// use tidings_hub::nats::{NatsLog, Options};
 /// use tidings_server::{log::Log, record::NewRecord, topic::Topic};
 ///
-/// let log = NatsLog::open(Options::new(vec!["nats://127.0.0.1:4222".parse()?])).await?;
+/// let log = NatsLog::open(Options::new("nats://127.0.0.1:4222".parse()?)).await?;
 /// let appended = log.append(NewRecord::new(Topic::new("rooms/42")?, "hello").into()).await?;
 /// println!("in the stream at {}", appended.last().expect("a batch of one"));
 /// log.close().await;
@@ -142,10 +151,10 @@ impl NatsLog {
     /// [`OpenError`] says what is in the way.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let link = Link::open(&options).await?;
-        let state = opening::open(&link, &options, None).await?;
+        let state = link.permitted(opening::open(&link, &options, None)).await?;
         let shared = Arc::new(Shared {
             limits: Limits::of(&options),
-            subjects: Subjects::of(&options.stream),
+            subjects: Subjects::of(&options.site.stream),
             node: rand::random(),
             folded: watch::Sender::new(state.through()),
             state: RwLock::new(state),
@@ -173,6 +182,14 @@ impl Shared {
     /// The largest message that the servers take, in bytes.
     fn message_bytes_max(&self) -> usize {
         self.link.client.max_payload().max(BATCHES_HEADER_BYTES)
+    }
+
+    /// Why no events are taken, if so. A connection that is broken is known at once, and that the
+    /// stream is not followed only when a heartbeat is missing.
+    fn latched(&self) -> Option<Arc<str>> {
+        let is_broken =
+            || self.link.client.connection_state() != async_nats::connection::State::Connected;
+        self.health.latched().or_else(|| is_broken().then(|| "NATS is away".into()))
     }
 
     /// Waits until the message was folded.
@@ -317,7 +334,7 @@ impl Log for NatsLog {
             log.bytes = state.index.bytes();
             log.topics = state.index.topics_with_records();
         }
-        log.latched = self.shared.health.latched();
+        log.latched = self.shared.latched();
         log.over = self.shared.health.over();
         log.behind = self.shared.health.behind();
         log
@@ -339,6 +356,8 @@ impl Log for NatsLog {
             }
             let mut tasks = std::mem::take(&mut *self.tasks.lock());
             tasks.shutdown().await;
+            // Of a log that is over, some are still waiting, and nobody else answers them now.
+            self.shared.pending.expire(Instant::now() + self.shared.options.append_wait);
         })
     }
 }
@@ -346,6 +365,6 @@ impl Log for NatsLog {
 impl fmt::Debug for NatsLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("NatsLog");
-        out.field("stream", &self.shared.options.stream.as_str()).finish_non_exhaustive()
+        out.field("stream", &self.shared.options.site.stream.as_str()).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,11 @@
 //! The opening: makes the state of what the stream holds.
 
+use std::time::Duration;
+
 use async_nats::jetstream::{
-    context::PublishErrorKind, message::PublishMessage, stream::LastRawMessageErrorKind,
+    context::PublishErrorKind,
+    message::PublishMessage,
+    stream::{self, LastRawMessageErrorKind, RawMessageErrorKind},
 };
 use tidings_server::{cursor::Epoch, log::ReadError};
 
@@ -11,12 +15,17 @@ use super::{
     connect::Link,
     follower::{Messages, Next, told},
     limits::Limits,
-    message::{self, Carried, Message, Place},
+    message::{self, Carried, Message, MessageError, Place},
     reading::{Found, find, store_error},
     state::State,
     subject::Subjects,
     upkeep,
 };
+
+// Each is spoiled by another hub's checkpoint, of which there is one in many seconds.
+const OPENINGS_MAX: u32 = 20;
+// If nothing comes for so long, there may be nothing left to come.
+const NEXT_WAIT: Duration = Duration::from_secs(2);
 
 /// The newest checkpoint of the stream, if it has one.
 pub(super) async fn newest_checkpoint(
@@ -51,23 +60,40 @@ pub(super) async fn open(
     options: &Options,
     distrusted: Option<Epoch>,
 ) -> Result<State, OpenError> {
-    let subjects = Subjects::of(&options.stream);
+    for _ in 0..OPENINGS_MAX {
+        if let Some(state) = attempt(link, options, distrusted).await? {
+            return Ok(state);
+        }
+    }
+    let stream = options.site.stream.to_string();
+    Err(OpenError::Stream { stream, cause: "other hubs change it all the time".to_owned() })
+}
+
+// None if another hub has written a checkpoint where this one had to.
+async fn attempt(
+    link: &Link,
+    options: &Options,
+    distrusted: Option<Epoch>,
+) -> Result<Option<State>, OpenError> {
+    let subjects = Subjects::of(&options.site.stream);
     let limits = Limits::of(options);
-    let fail = |cause: String| OpenError::Stream { stream: options.stream.to_string(), cause };
+    let fail = |cause: String| OpenError::Stream { stream: options.site.stream.to_string(), cause };
     let newest = async || {
         let newest = newest_checkpoint(link, &subjects).await;
         newest.map_err(|error| fail(error.to_string()))
     };
     let mut checkpoint = loop {
+        // Looked at before, for another hub may be just about to begin.
+        let info = link.stream.get_info().await.map_err(|error| fail(told(&error)))?;
         match newest().await? {
             Some(checkpoint) => break checkpoint,
-            None => begin(link, options, &subjects, &limits).await?,
+            None => begin(link, options, &subjects, &limits, &info.state).await?,
         }
     };
     if let Some(difference) = limits.difference(&checkpoint.limits)
         && !options.change_limits
     {
-        return Err(OpenError::Limits { stream: options.stream.to_string(), difference });
+        return Err(OpenError::Limits { stream: options.site.stream.to_string(), difference });
     }
     let (mut state, lost) = loop {
         let mut lost = None;
@@ -94,9 +120,9 @@ pub(super) async fn open(
     if lost.is_some() || options.new_epoch || is_distrusted || is_changed {
         let anew = lost.is_some() || options.new_epoch || is_distrusted;
         let epoch = if anew { Epoch::from_random(rand::random()) } else { state.epoch };
-        let memory = state.memory();
-        let written = upkeep::write(link, &subjects, epoch, &limits, state.through(), memory).await;
-        let sequence = written.map_err(fail)?;
+        let memory = upkeep::Taken::of(&state);
+        let written = upkeep::write(link, &subjects, epoch, &limits, memory).await;
+        let Some(sequence) = written.map_err(fail)? else { return Ok(None) };
         // What came meanwhile, and the checkpoint itself.
         let mut messages = Messages::from(link, state.through() + 1).await.map_err(fail)?;
         while state.through() < sequence {
@@ -104,48 +130,55 @@ pub(super) async fn open(
             fold(&mut state, place, &payload).map_err(fail)?;
         }
     }
-    Ok(state)
+    Ok(Some(state))
 }
 
 /// Makes the log leave the epoch, if it is in it still. It goes on trying until that is so.
 pub(super) async fn leave_epoch(link: &Link, options: &Options, epoch: Epoch) {
     loop {
-        let stream = link.jetstream.get_stream(options.stream.as_str()).await;
         // A stream that is not there will be another one.
-        let is_gone = stream.is_err_and(|error| {
-            use async_nats::jetstream::context::GetStreamErrorKind::JetStream;
-            matches!(error.kind(), JetStream(error) if error.code() == 404)
-        });
-        if is_gone {
+        if link.is_gone(options.site.stream.as_str()).await == Ok(true) {
             return;
         }
         match open(link, options, Some(epoch)).await {
             Ok(_) => return,
             Err(error) => tracing::warn!(%error, "the new epoch could not be begun yet"),
         }
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-// Makes the first checkpoint of an empty stream. Another hub may be faster.
+// Makes the first checkpoint of a stream that is empty, or of which somebody has deleted the
+// checkpoints and left a log's messages. Another hub may be faster.
 async fn begin(
     link: &Link,
     options: &Options,
     subjects: &Subjects,
     limits: &Limits,
+    found: &stream::State,
 ) -> Result<(), OpenError> {
-    let stream = options.stream.to_string();
+    let stream = options.site.stream.to_string();
     let fail = |cause: String| OpenError::Stream { stream: stream.clone(), cause };
-    let info = link.stream.get_info().await.map_err(|error| fail(told(&error)))?;
-    if info.state.messages > 0 {
-        return Err(OpenError::Foreign { stream, messages: info.state.messages });
+    let mut through = found.last_sequence;
+    if found.messages > 0 {
+        // Others' streams may not be set up for the direct way.
+        let first = match link.stream.get_raw_message(found.first_sequence).await {
+            Ok(first) => first,
+            // It was deleted just now: the next look shows why.
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(()),
+            Err(error) => return Err(fail(told(&error))),
+        };
+        if matches!(Message::parse(&first.payload), Err(MessageError::Foreign)) {
+            return Err(OpenError::Foreign { stream, messages: found.messages });
+        }
+        tracing::error!("the checkpoints of the stream are gone; beginning a new epoch");
+        through = first.sequence - 1;
     }
-    let last = info.state.last_sequence;
     let epoch = Epoch::from_random(rand::random());
-    let checkpoint = Checkpoint::first(epoch, last, limits.clone());
+    let checkpoint = Checkpoint::first(epoch, through, limits.clone());
     let publish = PublishMessage::build()
         .payload(message::checkpoint(&checkpoint.to_json()))
-        .expected_last_sequence(last);
+        .expected_last_sequence(found.last_sequence);
     let publish = link.jetstream.send_publish(subjects.checkpoint.clone(), publish).await;
     let acknowledged = match publish {
         Ok(ack) => ack.await.map(|_| ()),
@@ -213,7 +246,11 @@ async fn read(
     let mut is_past = true;
     let mut messages = Messages::from(link, 0).await?;
     while info.state.messages > 0 && state.last.is_none_or(|seen| seen.sequence < last) {
-        let Next { place, payload, .. } = messages.next().await?;
+        let Some(Next { place, payload, .. }) = next(link, &mut messages, last).await? else {
+            lose(format!("message {last} is gone"));
+            state.pass_over(last);
+            break;
+        };
         if place.sequence <= through {
             state.take_up(place, &payload);
             continue;
@@ -232,6 +269,20 @@ async fn read(
         lose("events are missing that the checkpoint knows of".to_owned());
     }
     Ok(())
+}
+
+// The next message; none if none comes because the last is gone.
+async fn next(link: &Link, messages: &mut Messages, last: u64) -> Result<Option<Next>, String> {
+    let next = messages.next();
+    tokio::pin!(next);
+    if let Ok(next) = tokio::time::timeout(NEXT_WAIT, &mut next).await {
+        return next.map(Some);
+    }
+    match find(link, last).await {
+        Ok(None) => Ok(None),
+        Ok(Some(_)) => next.await.map(Some),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn fold(state: &mut State, place: Place, payload: &bytes::Bytes) -> Result<(), String> {

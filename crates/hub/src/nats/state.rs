@@ -3,6 +3,9 @@
 //! Every hub of a stream folds the same messages to the same state. So the fold looks at nothing
 //! but the messages: what time it is, the stream says.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, mem};
 
 use bytes::Bytes;
@@ -41,6 +44,8 @@ pub(super) struct State {
     // The messages that carry records.
     carriers: BTreeSet<u64>,
     carried_before: u64,
+    // The newest message that is a checkpoint; zero before the first.
+    checkpoint: u64,
     // While a log is taken up again, what is remembered of its messages.
     past: Option<Past>,
 }
@@ -108,6 +113,7 @@ impl State {
             skipped: BTreeSet::new(),
             carriers: BTreeSet::new(),
             carried_before: 0,
+            checkpoint: 0,
             past: None,
         }
     }
@@ -154,6 +160,16 @@ impl State {
         self.last.map_or(self.from, |last| last.sequence.max(self.from))
     }
 
+    /// Goes on after `through`: the messages up to there that were not folded are gone.
+    pub(super) fn pass_over(&mut self, through: u64) {
+        self.from = self.from.max(through);
+    }
+
+    /// Which message is the newest checkpoint that was folded.
+    pub(super) fn checkpoint(&self) -> u64 {
+        self.checkpoint
+    }
+
     /// Takes up a message that is remembered: one up to [`through`](Self::through), when the state
     /// was made.
     pub(super) fn take_up(&mut self, place: Place, payload: &Bytes) {
@@ -193,7 +209,9 @@ impl State {
         location: Location,
     ) -> bool {
         let Some(past) = &self.past else { return false };
-        if offset.0 < past.memory.first {
+        // Of a message that was carried in parts, some may be carried and the others not yet: the
+        // carried ones were listed before.
+        if offset.0 < past.memory.first || offset <= self.index.last() {
             return false;
         }
         let is_first = |id| !self.index.has_id(id) && !past.later_ids.contains(&offset);
@@ -208,7 +226,10 @@ impl State {
     pub(super) fn is_whole(&mut self) -> bool {
         let Some(Past { memory, .. }) = self.past.take() else { return true };
         self.index.advance(Offset(memory.last));
-        self.index.records() as u64 == memory.records
+        let is_whole = self.index.records() as u64 == memory.records;
+        // The memory may have been written down before all was trimmed.
+        while self.trim() {}
+        is_whole
     }
 
     /// Folds the next message.
@@ -241,6 +262,9 @@ impl State {
                     self.carriers.insert(place.sequence);
                 }
                 _ => {}
+            }
+            if checkpoint.is_some() {
+                self.checkpoint = place.sequence;
             }
             folded.checkpoint = checkpoint;
         });

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use rand::RngExt as _;
 use tidings_server::{
     cursor::Epoch,
@@ -20,6 +21,8 @@ use super::{
     follower::told,
     limits::Limits,
     message,
+    opening::newest_checkpoint,
+    state::State,
     subject::Subjects,
 };
 
@@ -122,17 +125,24 @@ async fn clear(shared: &Shared, before: u64) -> Result<(), String> {
         return Err("records are missing in the stream".to_owned());
     }
     carry(shared, &records).await?;
-    let (epoch, through, memory) = {
+    let (epoch, memory) = {
         let state = shared.state.read();
-        (state.epoch, state.through(), state.memory())
+        (state.epoch, Taken::of(&state))
     };
-    let oldest = memory.1;
+    let oldest = memory.oldest;
     let (link, subjects) = (&shared.link, &shared.subjects);
-    let sequence = write(link, subjects, epoch, &shared.limits, through, memory).await?;
+    let written = write(link, subjects, epoch, &shared.limits, memory).await?;
+    // Another hub was faster, and clears the stream.
+    let Some(sequence) = written else { return Ok(()) };
     shared.has_folded(sequence).await;
     tracing::debug!(before = oldest, checkpoint = sequence, "the stream is cleared");
     // A hub that is a little behind folds from the messages still.
     sleep(shared.options.clear_after).await;
+    // Meanwhile the stream may have been deleted and made anew.
+    let newest = newest_checkpoint(link, subjects).await.map_err(|error| error.to_string())?;
+    if newest.is_none_or(|newest| newest.epoch != epoch || newest.oldest < oldest) {
+        return Ok(());
+    }
     let purge = shared.link.stream.purge().sequence(oldest);
     purge.await.map_err(|error| told(&error))?;
     Ok(())
@@ -146,7 +156,7 @@ async fn carry(shared: &Shared, records: &[SharedRecord]) -> Result<(), String> 
         let mut bytes = 0;
         let count = rest.iter().take_while(|record| {
             bytes += crate::stored::encoded_bytes(&record.new);
-            bytes <= PART_BYTES_MAX
+            bytes <= part_bytes_max(&shared.link)
         });
         let (now, later) = rest.split_at(count.count().max(1));
         let payload = message::carried(now.iter().map(|record| &**record));
@@ -157,24 +167,56 @@ async fn carry(shared: &Shared, records: &[SharedRecord]) -> Result<(), String> 
     Ok(())
 }
 
-/// Writes a checkpoint of what was folded up to `through`, and says where it stands.
+// As far as the servers take messages of that size.
+fn part_bytes_max(link: &Link) -> usize {
+    PART_BYTES_MAX.min(link.client.max_payload().saturating_sub(message::HEADER_BYTES)).max(1)
+}
+
+/// What a checkpoint is written of.
+pub(super) struct Taken {
+    memory: Memory,
+    oldest: u64,
+    carried: Vec<u64>,
+    through: u64,
+    // The checkpoint before.
+    checkpoint: u64,
+}
+
+impl Taken {
+    pub(super) fn of(state: &State) -> Self {
+        let (memory, oldest, carried) = state.memory();
+        Self { memory, oldest, carried, through: state.through(), checkpoint: state.checkpoint() }
+    }
+}
+
+/// Writes a checkpoint, and says where it stands; none if there is a newer one than was folded.
+///
+/// A checkpoint that came after one of a later state would ask for messages that are deleted by
+/// that one's leave.
 pub(super) async fn write(
     link: &Link,
     subjects: &Subjects,
     epoch: Epoch,
     limits: &Limits,
-    through: u64,
-    (memory, oldest, carried): (Memory, u64, Vec<u64>),
-) -> Result<u64, String> {
+    Taken { memory, oldest, carried, through, checkpoint }: Taken,
+) -> Result<Option<u64>, String> {
     let bytes = memory.to_bytes();
     let mut parts =
         Parts { sequences: Vec::new(), bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) };
-    for part in bytes.chunks(PART_BYTES_MAX) {
+    for part in bytes.chunks(part_bytes_max(link)) {
         let payload = message::state(part);
         parts.sequences.push(publish(link, &subjects.state, payload).await?);
     }
-    let checkpoint = Checkpoint::new(epoch, limits.clone(), through, oldest, parts, carried);
-    publish(link, &subjects.checkpoint, message::checkpoint(&checkpoint.to_json())).await
+    let new = Checkpoint::new(epoch, limits.clone(), through, oldest, parts, carried);
+    let publish = PublishMessage::build()
+        .payload(message::checkpoint(&new.to_json()))
+        .expected_last_subject_sequence(checkpoint);
+    let sent = link.jetstream.send_publish(subjects.checkpoint.clone(), publish).await;
+    match sent.map_err(|error| told(&error))?.await {
+        Ok(ack) => Ok(Some(ack.sequence)),
+        Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
+        Err(error) => Err(told(&error)),
+    }
 }
 
 async fn publish(link: &Link, subject: &str, payload: bytes::Bytes) -> Result<u64, String> {

@@ -38,8 +38,8 @@ impl Nats {
     }
 
     async fn open_stream(&self, stream: StreamName, setup: Setup) -> SharedLog {
-        let mut options = Options::new(vec![self.server.url().parse().expect("a URL")]);
-        options.stream = stream;
+        let mut options = Options::new(self.server.url().parse().expect("a URL"));
+        options.site.stream = stream;
         options.retention = setup.retention;
         options.rules = setup.rules;
         options.key_window = setup.keys;

@@ -180,7 +180,7 @@ async fn the_configured_window_is_the_logs() {
         ..Default::default()
     };
     let log = tidings_hub::store::open(&config).await.unwrap();
-    let hub = Hub::over(config, log).await;
+    let hub = Hub::over(config, log.log).await;
     for key in ["1", "2", "3"] {
         publish(&hub, key, "/events/a", "x").await.id();
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tidings_hub::{
     config::{Config, Store},
-    serve::Server,
+    serve::{Left, Server},
 };
 use tidings_server::log::{MemoryLog, SharedLog};
 use tokio::{
@@ -29,7 +29,7 @@ pub(crate) struct Hub {
     pub(crate) address: SocketAddr,
     pub(crate) log: SharedLog,
     leave: Option<oneshot::Sender<()>>,
-    running: JoinHandle<()>,
+    running: JoinHandle<Left>,
 }
 
 impl Hub {

@@ -88,6 +88,7 @@ pub async fn pages_keep_their_limits(subject: &dyn Subject) {
                     // It may reach up to the next record, and never to it.
                     let last = at.number(page.records.last().unwrap().offset);
                     assert!(at.gap(last).contains(&page.through));
+                    assert!(page.through > through, "a page moves on");
                     through = page.through;
                     found.extend(page.records);
                 }
