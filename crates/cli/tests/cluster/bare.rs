@@ -3,8 +3,11 @@
 //!
 //! With nats-server 2.9.10, [`when_their_leader_stands_still`] fails: a leader that stood still until
 //! another led, and then went on, keeps messages of its own at some sequences where the others hold
-//! those that came after it, and nobody ever mends that. Whoever then reads from that server, or is
-//! followed by it, gets another stream.
+//! those that were acknowledged, and nobody ever mends that. In twelve such faults that were 33 of
+//! 3,032 acknowledged messages, each of them still with the other two servers. Whoever then reads
+//! from that server, or is followed by it, gets another stream. What kills and stops servers, and
+//! freezes those that do not lead, did none of this: all of 32,488 messages were with all servers
+//! after twenty faults.
 
 use std::{sync::Arc, time::Duration};
 
