@@ -13,7 +13,7 @@ use std::{
 /// however that came about. The parent-death signal of Linux would do it without a shell, but it
 /// is sent when the *thread* that started the process ends, and needs unsafe code.
 #[derive(Debug)]
-pub struct Guard {
+pub(crate) struct Guard {
     shell: Child,
     told: Option<ChildStdin>,
 }
@@ -26,7 +26,7 @@ impl Guard {
     "#;
 
     /// Guards nobody yet; the directory is deleted in the end.
-    pub fn new(directory: &Path) -> Self {
+    pub(crate) fn new(directory: &Path) -> Self {
         let mut shell = Command::new("sh")
             .args(["-c", Self::SCRIPT, "guard"])
             .arg(directory)
@@ -43,7 +43,7 @@ impl Guard {
 
     /// Guards the process with this id, or nobody: an id may be another process's once its own
     /// process was waited for.
-    pub fn watch(&mut self, process: Option<u32>) {
+    pub(crate) fn watch(&mut self, process: Option<u32>) {
         let line = process.map_or_else(String::new, |id| id.to_string()) + "\n";
         let told = self.told.as_mut().expect("it is taken only when the guard is dropped");
         told.write_all(line.as_bytes()).expect("the guard listens");

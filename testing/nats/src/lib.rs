@@ -38,5 +38,6 @@ mod proxy;
 mod server;
 
 pub use self::{
-    cluster::Cluster, guard::Guard, options::Options, port::free_port, proxy::Proxy, server::Server,
+    cluster::Cluster, options::Options, port::free_port, process::Process, proxy::Proxy,
+    server::Server,
 };

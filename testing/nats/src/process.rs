@@ -7,23 +7,33 @@ use std::{
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-use crate::{Guard, deadline::until};
+use crate::{
+    deadline::{DEADLINE, until},
+    guard::Guard,
+};
 
 /// A process that can be started again, and never outlives the test.
+///
+/// Any process: it is what a [`Server`](crate::Server) is made of, and what stands beside it.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Option<Child>,
     frozen: bool,
     guard: Guard,
 }
 
 impl Process {
-    /// None yet; its directory is deleted in the end.
-    pub(crate) fn new(directory: &Path) -> Self {
+    /// None yet. When it is dropped the process is killed; and if the test cannot do that any more,
+    /// it is done all the same and the directory deleted.
+    pub fn new(directory: &Path) -> Self {
         Self { child: None, frozen: false, guard: Guard::new(directory) }
     }
 
-    pub(crate) fn start(&mut self, command: &mut Command) -> std::io::Result<()> {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// What the system says, such as that there is no such program.
+    pub fn start(&mut self, command: &mut Command) -> std::io::Result<()> {
         assert!(!self.is_running(), "it runs already");
         let child = command.spawn()?;
         self.guard.watch(Some(child.id()));
@@ -32,7 +42,8 @@ impl Process {
         Ok(())
     }
 
-    pub(crate) fn is_running(&mut self) -> bool {
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
         let ended = self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some());
         if ended {
             self.guard.watch(None);
@@ -41,16 +52,18 @@ impl Process {
         self.child.is_some()
     }
 
-    pub(crate) fn id(&mut self) -> Option<u32> {
+    /// Its id, if it runs.
+    pub fn id(&mut self) -> Option<u32> {
         self.is_running().then(|| self.child.as_ref().map(Child::id))?
     }
 
-    pub(crate) fn is_frozen(&self) -> bool {
+    /// Whether it is frozen.
+    pub fn is_frozen(&self) -> bool {
         self.frozen
     }
 
     /// Kills it, if it runs, and waits for its end, which is at once.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("it is ours to kill");
             child.wait().expect("it is ours to wait for");
@@ -58,17 +71,18 @@ impl Process {
         }
     }
 
-    /// Asks it to end, if it runs, and waits until it has; answers whether it did in time.
-    pub(crate) async fn stop(&mut self) -> bool {
-        if !self.is_running() {
-            return true;
+    /// Asks it to end, if it runs, and waits until it has.
+    pub async fn stop(&mut self) {
+        if self.is_running() {
+            self.thaw();
+            self.signal(Signal::TERM);
+            let ended = until(async || (!self.is_running()).then_some(())).await;
+            assert!(ended.is_some(), "the process did not end within {DEADLINE:?} of SIGTERM");
         }
-        self.thaw();
-        self.signal(Signal::TERM);
-        until(async || (!self.is_running()).then_some(())).await.is_some()
     }
 
-    pub(crate) fn freeze(&mut self) {
+    /// Stops the time for it.
+    pub fn freeze(&mut self) {
         let process = self.signal(Signal::STOP);
         // The signal takes effect a moment later. Should the process end instead, it is left to be
         // waited for as usual.
@@ -77,7 +91,8 @@ impl Process {
         self.frozen = true;
     }
 
-    pub(crate) fn thaw(&mut self) {
+    /// Lets it go on.
+    pub fn thaw(&mut self) {
         self.signal(Signal::CONT);
         self.frozen = false;
     }

@@ -93,8 +93,7 @@ impl Server {
 
     /// Asks it to leave, if it runs, and waits until it has.
     pub async fn stop(&mut self) {
-        let stopped = self.process.stop().await;
-        assert!(stopped, "nats-server did not stop within {DEADLINE:?}:\n{}", self.log());
+        self.process.stop().await;
     }
 
     /// Stops the time for it: it keeps its connections, and says nothing.
