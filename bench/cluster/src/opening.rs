@@ -96,7 +96,7 @@ impl Row {
                 return Err(format!("{records} events are in the log, and {kept} should be").into());
             }
         }
-        let (messages, message_bytes) = stage.held(options.stream.as_str()).await?;
+        let (messages, message_bytes) = stage.held(options.site.stream.as_str()).await?;
         let disk_bytes = stage.disk_bytes().saturating_sub(disk_before);
         Ok(Self { messages, opening_ms, kept, message_bytes, disk_bytes })
     }

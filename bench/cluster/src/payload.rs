@@ -44,8 +44,16 @@ pub fn now() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+// Letters without a pattern: a log that packs its messages gains nothing by the data.
 fn filler(number: u64, at: usize) -> u8 {
-    b'a' + ((number as usize).wrapping_add(at) % 26) as u8
+    let mut mixed = (number << 8 | at as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    match ((mixed >> 40) % 62) as u8 {
+        digit @ 0..10 => b'0' + digit,
+        letter @ 10..36 => b'a' + letter - 10,
+        letter => b'A' + letter - 36,
+    }
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {

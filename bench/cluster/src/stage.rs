@@ -1,7 +1,7 @@
 //! The NATS servers, and the streams on them.
 
 use async_nats::jetstream::{self, stream};
-use tidings_hub::nats::{NatsLog, Options, StreamName};
+use tidings_hub::nats::{NatsLog, Options, Site, StreamName};
 use tidings_testing_nats::{Cluster, Server};
 
 use crate::{Failure, opening};
@@ -117,9 +117,8 @@ impl Stage {
 
 /// How the log of a stream is opened.
 pub fn log_options(stream: &str, urls: &[String], replicas: usize) -> Result<Options, Failure> {
-    let servers = urls.iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
-    let mut options = Options::new(servers);
-    options.stream = StreamName::new(stream)?;
-    options.replicas = Some(replicas);
-    Ok(options)
+    let mut site: Site = urls.join(",").parse()?;
+    site.stream = StreamName::new(stream)?;
+    site.replicas = Some(replicas.to_string().parse()?);
+    Ok(Options::new(site))
 }

@@ -7,6 +7,8 @@
 //!  state   3   bytes…
 //!  checkpoint 4  JSON
 //!  carried 5   records…
+//!  packed  6   bytes u32 │ the body of any of these but a checkpoint, as an LZ4 block, whose first
+//!              byte is its kind
 //! ```
 //!
 //! All numbers are little-endian. A record is stored as in the disk log, but for its offset and its
@@ -32,6 +34,11 @@ const TICK: u8 = 2;
 const STATE: u8 = 3;
 const CHECKPOINT: u8 = 4;
 const CARRIED: u8 = 5;
+const PACKED: u8 = 6;
+// What is smaller gains nothing.
+const PACKED_FROM_BYTES: usize = 1 << 10;
+// What a packed message says it has is not believed beyond that.
+const UNPACKED_BYTES_MAX: usize = 256 << 20;
 
 /// Where a message stands in the stream, and when the stream took it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,7 +149,7 @@ pub(super) fn batches<'a>(node: u64, entries: impl IntoIterator<Item = &'a Encod
     let mut out = header(BATCHES);
     out.extend_from_slice(&node.to_le_bytes());
     entries.into_iter().for_each(|entry| out.extend_from_slice(&entry.bytes));
-    out.into()
+    packed(out)
 }
 
 pub(super) fn tick() -> Bytes {
@@ -170,7 +177,45 @@ pub(super) fn carried<'a>(records: impl IntoIterator<Item = &'a Record>) -> Byte
     for Record { offset, time, new } in records {
         stored::encode(&mut out, *offset, *time, new, false);
     }
-    out.into()
+    packed(out)
+}
+
+// The message, packed if it is smaller then: what passes through the servers, three times and more,
+// costs more than to pack it.
+fn packed(message: Vec<u8>) -> Bytes {
+    if message.len() < PACKED_FROM_BYTES {
+        return message.into();
+    }
+    let body = &message[HEADER_BYTES - 1..];
+    let mut out = header(PACKED);
+    let most = lz4_flex::block::get_maximum_output_size(body.len());
+    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    let start = out.len();
+    out.resize(start + most, 0);
+    match lz4_flex::block::compress_into(body, &mut out[start..]) {
+        Ok(bytes) if start + bytes < message.len() => {
+            out.truncate(start + bytes);
+            // It lives on in the cache of what is under way.
+            out.shrink_to_fit();
+            out.into()
+        }
+        _ => message.into(),
+    }
+}
+
+fn unpacked(body: &[u8]) -> Result<(u8, Bytes), RecordError> {
+    let mut fields = Fields(body);
+    let bytes = fields.u32()? as usize;
+    // A byte of a block stands for 255 at most.
+    if bytes > UNPACKED_BYTES_MAX || bytes / 256 > fields.0.len() {
+        return Err(RecordError::Unknown);
+    }
+    let unpacked = lz4_flex::block::decompress(fields.0, bytes).map_err(|_| RecordError::Short)?;
+    let kind = *unpacked.first().ok_or(RecordError::Short)?;
+    if unpacked.len() != bytes || kind == PACKED || kind == CHECKPOINT {
+        return Err(RecordError::Unknown);
+    }
+    Ok((kind, Bytes::from(unpacked).slice(1..)))
 }
 
 fn header(kind: u8) -> Vec<u8> {
@@ -189,7 +234,9 @@ impl Message {
         if version != VERSION {
             return Err(MessageError::Version(version));
         }
-        let mut fields = Fields(body);
+        let body = payload.slice_ref(body);
+        let (kind, body) = if kind == PACKED { unpacked(&body)? } else { (kind, body) };
+        let mut fields = Fields(&body);
         Ok(match kind {
             BATCHES => {
                 let node = fields.u64()?;
@@ -206,8 +253,8 @@ impl Message {
                 Self::Batches { node, entries }
             }
             TICK => Self::Tick,
-            STATE => Self::State(payload.slice_ref(fields.0)),
-            CHECKPOINT => Self::Checkpoint(payload.slice_ref(fields.0)),
+            STATE => Self::State(body),
+            CHECKPOINT => Self::Checkpoint(body),
             CARRIED => {
                 let mut carried = Vec::new();
                 while !fields.0.is_empty() {
@@ -254,5 +301,75 @@ impl Entry {
         } else {
             Err(RecordError::Unknown)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_server::topic::Topic;
+
+    use super::*;
+
+    fn records(count: usize) -> Vec<NewRecord> {
+        let topic = Topic::new("rooms/42").expect("a topic");
+        (0..count).map(|n| NewRecord::new(topic.clone(), format!("event {n}"))).collect()
+    }
+
+    fn entries(payload: &Bytes) -> Vec<Entry> {
+        match Message::parse(payload) {
+            Ok(Message::Batches { node: 7, entries }) => entries,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn batches_survive_their_message_packed_or_not() {
+        for (sizes, is_packed) in [(vec![1], false), (vec![40, 3, 500], true)] {
+            let batches: Vec<_> = sizes.iter().map(|&size| records(size)).collect();
+            let encoded: Vec<_> =
+                (1..).zip(&batches).map(|(n, batch)| Encoded::new(n, batch)).collect();
+            let payload = super::batches(7, &encoded);
+            assert_eq!(payload[3] == PACKED, is_packed);
+            let whole: usize = encoded.iter().map(|one| one.bytes.len()).sum();
+            assert!(payload.len() <= whole + BATCHES_HEADER_BYTES);
+            let found = entries(&payload);
+            let mut first = 0;
+            for ((number, batch), entry) in (1..).zip(&batches).zip(&found) {
+                assert_eq!((entry.number, entry.first), (number, first));
+                assert_eq!(&entry.records, batch);
+                first += batch.len();
+            }
+            assert_eq!(found.len(), batches.len());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_packed_is_sent_as_it_is() {
+        use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+        let mut random = StdRng::seed_from_u64(1);
+        let text: String = (0..4_000).map(|_| random.random_range('\u{100}'..'\u{ffff}')).collect();
+        let new = NewRecord::new(Topic::new("a").expect("a topic"), text);
+        let payload = batches(7, &[Encoded::new(1, std::slice::from_ref(&new))]);
+        assert_eq!(payload[3], BATCHES);
+        assert_eq!(entries(&payload)[0].records, [new]);
+    }
+
+    #[test]
+    fn every_cut_and_every_changed_byte_is_survived() {
+        for count in [2, 60] {
+            let payload = batches(7, &[Encoded::new(1, &records(count))]);
+            for at in 0..payload.len() {
+                let cut = Message::parse(&payload.slice(..at));
+                assert!(count == 2 || cut.is_err(), "cut at {at}");
+                let mut changed = payload.to_vec();
+                changed[at] ^= 0x55;
+                let _ = Message::parse(&changed.into());
+            }
+        }
+        // A few bytes that claim to be very many.
+        let mut bomb = header(PACKED);
+        bomb.extend_from_slice(&(200_u32 << 20).to_le_bytes());
+        bomb.extend_from_slice(&[0x1f; 100]);
+        assert!(Message::parse(&bomb.into()).is_err());
     }
 }
