@@ -13,7 +13,7 @@
 //! # The stream is the log, and every hub folds it alike
 //!
 //! A message holds one or more batches, each whole. Every hub reads every message in the stream's
-//! order and folds it to the same [`State`]: which records there are and where, which idempotency
+//! order and folds it to the same state: which records there are and where, which idempotency
 //! keys are known, what is trimmed. The fold looks at nothing but the messages; what time it is,
 //! they say. So no hub is special, and none asks another: that a key is appended once, across all
 //! hubs, follows from there being one order. Whoever sent a batch learns what became of it when it
@@ -27,17 +27,15 @@
 //! The hubs trim by their own limits, which they share, and not the server by the stream's: to the
 //! record, by rules for single topics, and remembering how far each topic was trimmed. Messages of
 //! which nothing is kept are deleted later. What a hub that starts cannot know without them is
-//! written into the stream before, as a [`Checkpoint`]. Only from the front is anything deleted:
+//! written into the stream before, as a checkpoint. Only from the front is anything deleted:
 //! what is kept among much that is not is carried to the end first.
 //!
 //! # Epochs
 //!
 //! Every checkpoint says the epoch. A hub notices when the stream is not as it left it (see
-//! [`follower`]), and when messages are missing that no checkpoint accounts for (see [`opening`]);
+//! `follower`), and when messages are missing that no checkpoint accounts for (see `opening`);
 //! then it begins a new epoch. A log whose epoch has ended is [over](LogState::over), and has to be
 //! opened anew.
-//!
-//! [`Checkpoint`]: checkpoint::Checkpoint
 
 mod appender;
 mod catch_up;

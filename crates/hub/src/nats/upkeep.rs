@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
+use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage, stream};
 use rand::RngExt as _;
 use tidings_server::{
     cursor::Epoch,
@@ -34,7 +34,7 @@ const PART_BYTES_MAX: usize = 256 << 10;
 
 /// Looks after the log, until the task is aborted.
 pub(super) async fn run(shared: &Shared) {
-    tokio::join!(watch(shared), tidy(shared));
+    tokio::join!(watch(shared), tidy(shared), sweep(shared));
 }
 
 fn looks(shared: &Shared) -> Interval {
@@ -136,16 +136,42 @@ async fn clear(shared: &Shared, before: u64) -> Result<(), String> {
     let Some(sequence) = written else { return Ok(()) };
     shared.has_folded(sequence).await;
     tracing::debug!(before = oldest, checkpoint = sequence, "the stream is cleared");
+    delete(shared, epoch).await
+}
+
+// Deletes what the newest checkpoint does not need.
+async fn delete(shared: &Shared, epoch: Epoch) -> Result<(), String> {
+    let oldest = async || {
+        let newest = newest_checkpoint(&shared.link, &shared.subjects).await;
+        let newest = newest.map_err(|error| error.to_string())?;
+        Ok::<_, String>(newest.filter(|newest| newest.epoch == epoch).map(|newest| newest.oldest))
+    };
+    let Some(before) = oldest().await? else { return Ok(()) };
     // A hub that is a little behind folds from the messages still.
     sleep(shared.options.clear_after).await;
     // Meanwhile the stream may have been deleted and made anew.
-    let newest = newest_checkpoint(link, subjects).await.map_err(|error| error.to_string())?;
-    if newest.is_none_or(|newest| newest.epoch != epoch || newest.oldest < oldest) {
+    if oldest().await?.is_none_or(|oldest| oldest < before) {
         return Ok(());
     }
-    let purge = shared.link.stream.purge().sequence(oldest);
-    purge.await.map_err(|error| told(&error))?;
-    Ok(())
+    let info = shared.link.stream.get_info().await.map_err(|error| told(&error))?;
+    let stream::State { first_sequence, last_sequence, .. } = info.state;
+    // There must be something to delete, and something to keep: a server that is asked to delete
+    // what is before its first message, where that is 1, deletes all.
+    if before <= first_sequence || before > last_sequence {
+        return Ok(());
+    }
+    let purge = shared.link.stream.purge().sequence(before);
+    purge.await.map(|_| ()).map_err(|error| told(&error))
+}
+
+// Deletes what the checkpoint does not need with which the log was opened: it may be the opening's
+// own, or that of a hub that ended before it came to it.
+async fn sweep(shared: &Shared) {
+    let epoch = shared.state.read().epoch;
+    while let Err(cause) = delete(shared, epoch).await {
+        tracing::debug!(cause, "what was superfluous at the start could not be deleted yet");
+        sleep(TURN).await;
+    }
 }
 
 // Puts the records in messages at the end of the stream, and waits until they are found there.

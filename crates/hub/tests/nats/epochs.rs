@@ -220,7 +220,13 @@ async fn other_limits_are_refused_or_change_all() {
     assert!(text.contains("--idempotency-age is 1day there and 1m here"), "{text}");
     assert_eq!(log.state().over, None);
     other.change_limits = true;
+    other.clear_after = Duration::ZERO;
     let changed = open(&other).await;
+    let (_, stream) = stream(&server.url()).await;
+    until("what the new limits do not keep is deleted", async || {
+        stream.get_info().await.expect("an answer").state.first_sequence > 2
+    })
+    .await;
     assert_eq!(changed.bounds().epoch, log.bounds().epoch);
     assert_eq!(data(&changed).await, ["2"]);
     assert!(over(&log).await.contains("limits"));
