@@ -10,7 +10,7 @@ use std::{
 use tidings_server::log::ReadError;
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{Shared, follower::told, reading::store_error};
+use super::{Shared, error::told, reading::store_error};
 
 /// Asks where the stream ends, once for all who want to know it at the same time.
 #[derive(Debug, Default)]

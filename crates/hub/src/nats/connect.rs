@@ -60,7 +60,7 @@ impl Link {
                 Err(error) => match error.kind() {
                     GetStreamErrorKind::JetStream(cause)
                         if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
-                    _ => return Err(super::follower::told(&error)),
+                    _ => return Err(super::error::told(&error)),
                 },
             }
         }

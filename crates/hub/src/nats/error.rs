@@ -91,11 +91,7 @@ pub enum OpenError {
         violation: String,
     },
     /// The server is too old. The operator of NATS's to mend.
-    #[error(
-        "the NATS server is version {version}, and a hub needs {} or later; 2.10 or later is \
-         recommended",
-        Self::VERSION_MIN
-    )]
+    #[error("the NATS server is version {version}, and a hub needs {} or later", Self::VERSION_MIN)]
     TooOld {
         /// Its version.
         version: String,
@@ -330,6 +326,14 @@ fn known(servers: Option<usize>) -> String {
         };
         format!(" ({count} {them} to clients)")
     })
+}
+
+/// An error, with what caused it.
+pub(super) fn told(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 #[cfg(test)]

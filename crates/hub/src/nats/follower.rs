@@ -8,20 +8,13 @@
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
-use async_nats::jetstream::{
-    self,
-    consumer::{AckPolicy, DeliverPolicy, push},
-};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, push};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::{
-    Shared,
-    connect::Link,
-    message::Place,
-    opening::{self, newest_checkpoint},
-    reading,
-    state::Folded,
+    Shared, checkpoints::newest_checkpoint, connect::Link, error::told, message::Place, opening,
+    reading, state::Folded,
 };
 
 /// Why the stream is not followed any longer.
@@ -87,20 +80,11 @@ impl Messages {
     /// What stands in the way. Nothing is known then of those that were not given.
     pub(super) async fn next(&mut self) -> Result<Next, String> {
         let message = self.messages.next().await.ok_or("the connection ended")?;
-        let jetstream::Message { message, context } = message.map_err(|error| told(&error))?;
-        let message = jetstream::Message { message, context };
+        let message = message.map_err(|error| told(&error))?;
         let info = message.info().map_err(|error| error.to_string())?;
         let place = reading::at(info.stream_sequence, info.published.unix_timestamp_nanos());
         let pending = info.pending;
         Ok(Next { place, payload: message.message.payload, pending })
-    }
-}
-
-/// An error, with what caused it.
-pub(super) fn told(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 
@@ -154,6 +138,7 @@ async fn follow(
     if let Some(difference) = shared.limits.difference(&checkpoint.limits) {
         return Err(Interruption::Anew(format!("another hub changed the limits: {difference}")));
     }
+    let connected = connects(shared);
     let from = last.map_or(0, |last| last.sequence);
     let mut messages = Messages::from(&shared.link, from).await.map_err(Interruption::Away)?;
     if let Some(last) = last {
@@ -174,7 +159,7 @@ async fn follow(
     }
     *again = AGAIN_MIN;
     loop {
-        let Next { place, payload, pending } = next(shared, &mut messages).await?;
+        let Next { place, payload, pending } = next(shared, &mut messages, connected).await?;
         let expected = shared.state.read().through() + 1;
         if place.sequence != expected {
             // Anything may have happened; what, is found out by the next look.
@@ -186,17 +171,24 @@ async fn follow(
     }
 }
 
+// How many connections there have been.
+fn connects(shared: &Shared) -> u64 {
+    shared.link.client.statistics().connects.load(Relaxed)
+}
+
 // The next message. While none comes, it is asked for from time to time whether there is one: those
 // that were sent while the connection was broken are not sent again.
-async fn next(shared: &Shared, messages: &mut Messages) -> Result<Next, Interruption> {
+async fn next(
+    shared: &Shared,
+    messages: &mut Messages,
+    connected: u64,
+) -> Result<Next, Interruption> {
     let mut was_behind = false;
-    let connects = || shared.link.client.statistics().connects.load(Relaxed);
-    let connected = connects();
     for look in 1_u32.. {
         if let Ok(next) = tokio::time::timeout(LOOK_EVERY, messages.next()).await {
             return next.map_err(Interruption::Away);
         }
-        if connects() != connected {
+        if connects(shared) != connected {
             return Err(Interruption::Away("the connection was made anew".to_owned()));
         }
         if !look.is_multiple_of(LOOKS_A_QUESTION) {

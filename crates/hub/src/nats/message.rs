@@ -195,7 +195,7 @@ fn packed(message: Vec<u8>) -> Bytes {
     match lz4_flex::block::compress_into(body, &mut out[start..]) {
         Ok(bytes) if start + bytes < message.len() => {
             out.truncate(start + bytes);
-            // It lives on in the cache of what is under way.
+            // It may wait for long to be sent.
             out.shrink_to_fit();
             out.into()
         }

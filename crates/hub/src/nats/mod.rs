@@ -41,6 +41,7 @@ mod appender;
 mod catch_up;
 mod census;
 mod checkpoint;
+mod checkpoints;
 mod connect;
 mod error;
 mod follower;

@@ -5,51 +5,28 @@ use std::time::Duration;
 use async_nats::jetstream::{
     context::PublishErrorKind,
     message::PublishMessage,
-    stream::{self, LastRawMessageErrorKind, RawMessageErrorKind},
+    stream::{self, RawMessageErrorKind},
 };
-use tidings_server::{cursor::Epoch, log::ReadError};
+use tidings_server::cursor::Epoch;
 
 use super::{
     OpenError, Options,
     checkpoint::{Checkpoint, Memory, Parts},
+    checkpoints::{self, newest_checkpoint},
     connect::Link,
-    follower::{Messages, Next, told},
+    error::told,
+    follower::{Messages, Next},
     limits::Limits,
     message::{self, Carried, Message, MessageError, Place},
-    reading::{Found, find, store_error},
+    reading::{Found, find},
     state::State,
     subject::Subjects,
-    upkeep,
 };
 
 // Each is spoiled by another hub's checkpoint, of which there is one in many seconds.
 const OPENINGS_MAX: u32 = 20;
 // If nothing comes for so long, there may be nothing left to come.
 const NEXT_WAIT: Duration = Duration::from_secs(2);
-
-/// The newest checkpoint of the stream, if it has one.
-pub(super) async fn newest_checkpoint(
-    link: &Link,
-    subjects: &Subjects,
-) -> Result<Option<Checkpoint>, ReadError> {
-    match link.stream.get_last_raw_message_by_subject(&subjects.checkpoint).await {
-        Ok(found) => {
-            let not_ours = |error: String| {
-                let sequence = found.sequence;
-                store_error(format!("message {sequence} of the stream is no checkpoint: {error}"))
-            };
-            let message = Message::parse(&found.payload);
-            match message.map_err(|error| not_ours(error.to_string()))? {
-                Message::Checkpoint(json) => {
-                    Checkpoint::parse(&json).map(Some).map_err(|error| not_ours(error.to_string()))
-                }
-                _ => Err(not_ours("it says something else".to_owned())),
-            }
-        }
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(store_error(told(&error))),
-    }
-}
 
 /// Makes the state of what the stream holds, and a first checkpoint if it is empty.
 ///
@@ -120,8 +97,8 @@ async fn attempt(
     if lost.is_some() || options.new_epoch || is_distrusted || is_changed {
         let anew = lost.is_some() || options.new_epoch || is_distrusted;
         let epoch = if anew { Epoch::from_random(rand::random()) } else { state.epoch };
-        let memory = upkeep::Taken::of(&state);
-        let written = upkeep::write(link, &subjects, epoch, &limits, memory).await;
+        let memory = checkpoints::Taken::of(&state);
+        let written = checkpoints::write(link, &subjects, epoch, &limits, memory).await;
         let Some(sequence) = written.map_err(fail)? else { return Ok(None) };
         // What came meanwhile, and the checkpoint itself.
         let mut messages = Messages::from(link, state.through() + 1).await.map_err(fail)?;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage, stream};
+use async_nats::jetstream::stream;
 use rand::RngExt as _;
 use tidings_server::{
     cursor::Epoch,
@@ -16,25 +16,18 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
 use super::{
     Shared, appender,
-    checkpoint::{Checkpoint, Memory, Parts},
-    connect::Link,
-    follower::told,
-    limits::Limits,
+    checkpoints::{Taken, newest_checkpoint, part_bytes_max, publish, write},
+    error::told,
     message,
-    opening::newest_checkpoint,
-    state::State,
-    subject::Subjects,
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 // Each hub waits for a part of it before it does what any could.
 const TURN: Duration = Duration::from_secs(2);
-// A part of a memory, or of what is carried, in one message.
-const PART_BYTES_MAX: usize = 256 << 10;
 
 /// Looks after the log, until the task is aborted.
 pub(super) async fn run(shared: &Shared) {
-    tokio::join!(watch(shared), tidy(shared), sweep(shared));
+    tokio::join!(watch(shared), tick(shared), tidy(shared), sweep(shared));
 }
 
 fn looks(shared: &Shared) -> Interval {
@@ -61,34 +54,36 @@ async fn watch(shared: &Shared) {
     }
 }
 
-async fn tidy(shared: &Shared) {
+// Lets the time pass in the stream while nobody else writes to it, once something is too old.
+async fn tick(shared: &Shared) {
     let mut looks = looks(shared);
-    let mut tick = Turn::default();
-    let mut checkpoint = Turn::default();
+    let mut turn = Turn::default();
     loop {
         looks.tick().await;
-        if shared.health.latched().is_some() {
+        let is_due = shared.latched().is_none() && shared.state.read().is_overdue(Timestamp::now());
+        if turn.has_come(is_due, shared.options.eager_upkeep) {
+            // Whether it was taken is seen when it comes.
+            let _ = publish(&shared.link, &shared.subjects.tick, message::tick()).await;
+        }
+    }
+}
+
+// Clears the stream of what is trimmed.
+async fn tidy(shared: &Shared) {
+    let mut looks = looks(shared);
+    let mut turn = Turn::default();
+    let eager = shared.options.eager_upkeep;
+    loop {
+        looks.tick().await;
+        if shared.latched().is_some() {
             continue;
         }
-        let eager = shared.options.eager_upkeep;
-        if tick.has_come(shared.state.read().is_overdue(Timestamp::now()), eager) {
-            let subject = shared.subjects.tick.clone();
-            let tick = shared.link.jetstream.publish(subject, message::tick()).await;
-            if let Ok(ack) = tick {
-                // Whether it was taken is seen when it comes.
-                let _ = ack.await;
-            }
-        }
         let clearable = shared.state.read().held.clearable(eager);
-        if checkpoint.has_come(clearable.is_some(), eager)
+        if turn.has_come(clearable.is_some(), eager)
             && let Some(before) = clearable
             && let Err(cause) = clear(shared, before).await
         {
-            tracing::warn!(
-                cause,
-                "the stream could not be cleared of what is trimmed; \
-                                   it is tried again"
-            );
+            tracing::warn!(cause, "the stream could not be cleared yet of what is trimmed");
         }
     }
 }
@@ -129,13 +124,12 @@ async fn clear(shared: &Shared, before: u64) -> Result<(), String> {
         let state = shared.state.read();
         (state.epoch, Taken::of(&state))
     };
-    let oldest = memory.oldest;
     let (link, subjects) = (&shared.link, &shared.subjects);
     let written = write(link, subjects, epoch, &shared.limits, memory).await?;
     // Another hub was faster, and clears the stream.
     let Some(sequence) = written else { return Ok(()) };
     shared.has_folded(sequence).await;
-    tracing::debug!(before = oldest, checkpoint = sequence, "the stream is cleared");
+    tracing::debug!(before, checkpoint = sequence, "the stream is cleared");
     delete(shared, epoch).await
 }
 
@@ -191,62 +185,4 @@ async fn carry(shared: &Shared, records: &[SharedRecord]) -> Result<(), String> 
     }
     shared.has_folded(last).await;
     Ok(())
-}
-
-// As far as the servers take messages of that size.
-fn part_bytes_max(link: &Link) -> usize {
-    PART_BYTES_MAX.min(link.client.max_payload().saturating_sub(message::HEADER_BYTES)).max(1)
-}
-
-/// What a checkpoint is written of.
-pub(super) struct Taken {
-    memory: Memory,
-    oldest: u64,
-    carried: Vec<u64>,
-    through: u64,
-    // The checkpoint before.
-    checkpoint: u64,
-}
-
-impl Taken {
-    pub(super) fn of(state: &State) -> Self {
-        let (memory, oldest, carried) = state.memory();
-        Self { memory, oldest, carried, through: state.through(), checkpoint: state.checkpoint() }
-    }
-}
-
-/// Writes a checkpoint, and says where it stands; none if there is a newer one than was folded.
-///
-/// A checkpoint that came after one of a later state would ask for messages that are deleted by
-/// that one's leave.
-pub(super) async fn write(
-    link: &Link,
-    subjects: &Subjects,
-    epoch: Epoch,
-    limits: &Limits,
-    Taken { memory, oldest, carried, through, checkpoint }: Taken,
-) -> Result<Option<u64>, String> {
-    let bytes = memory.to_bytes();
-    let mut parts =
-        Parts { sequences: Vec::new(), bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) };
-    for part in bytes.chunks(part_bytes_max(link)) {
-        let payload = message::state(part);
-        parts.sequences.push(publish(link, &subjects.state, payload).await?);
-    }
-    let new = Checkpoint::new(epoch, limits.clone(), through, oldest, parts, carried);
-    let publish = PublishMessage::build()
-        .payload(message::checkpoint(&new.to_json()))
-        .expected_last_subject_sequence(checkpoint);
-    let sent = link.jetstream.send_publish(subjects.checkpoint.clone(), publish).await;
-    match sent.map_err(|error| told(&error))?.await {
-        Ok(ack) => Ok(Some(ack.sequence)),
-        Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
-        Err(error) => Err(told(&error)),
-    }
-}
-
-async fn publish(link: &Link, subject: &str, payload: bytes::Bytes) -> Result<u64, String> {
-    let ack = link.jetstream.publish(subject.to_owned(), payload).await;
-    let ack = ack.map_err(|error| told(&error))?.await.map_err(|error| told(&error))?;
-    Ok(ack.sequence)
 }
