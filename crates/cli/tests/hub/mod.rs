@@ -106,6 +106,8 @@ async fn run(listen: &str, data: &tempfile::TempDir, args: &[String]) -> (Child,
         .args(["serve", "--listen", listen, "--data"])
         .arg(data.path())
         .args(args)
+        // The test's own, and no option of the hub.
+        .env_remove("TIDINGS_TEST_SEED")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
