@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use async_nats::jetstream::{self, consumer::push::OrderedConfig};
+use async_nats::jetstream::{
+    self,
+    consumer::push::{Ordered, OrderedConfig},
+};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tempfile::TempDir;
@@ -13,12 +16,16 @@ use tidings_server::{
     record::{NewRecord, SharedRecord},
     topic::Topic,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::{
     Failure, http,
     hub::{Hub, Recipe},
-    ledger::Ledger,
+    ledger::{DEADLINE, Ledger},
     payload::PAYLOAD_BYTES,
     stage::Stage,
 };
@@ -28,6 +35,11 @@ use crate::{
 pub enum Kind {
     /// A publish to JetStream on one connection, and an ordered push consumer on another.
     Bare,
+    /// As bare, and the connection that publishes has a consumer, too, as every hub follows the
+    /// stream: the servers send each message twice, as they do for two hubs.
+    BareTwice,
+    /// An append to a log, and the tail of the same one.
+    OneLog,
     /// An append to one log, and the tail of another one of the same stream.
     Clustered,
     /// A POST to one hub, and a stream of another one.
@@ -40,7 +52,9 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare NATS",
-            Self::Clustered => "clustered log",
+            Self::BareTwice => "bare NATS, two consumers",
+            Self::OneLog => "clustered log, one hub",
+            Self::Clustered => "clustered log, two hubs",
             Self::Hubs => "two hubs, HTTP",
             Self::Memory => "memory log",
             Self::Disk => "disk log, fsync",
@@ -48,7 +62,7 @@ impl Kind {
     }
 
     pub fn is_in_nats(self) -> bool {
-        matches!(self, Self::Bare | Self::Clustered | Self::Hubs)
+        !matches!(self, Self::Memory | Self::Disk)
     }
 }
 
@@ -58,6 +72,8 @@ pub struct Contender {
     pub sender: Sender,
     pub ledger: Arc<Ledger>,
     receiver: JoinHandle<()>,
+    /// The consumer of the connection that publishes, and how many events it has.
+    near: Option<(JoinHandle<()>, watch::Receiver<u64>)>,
     logs: Vec<SharedLog>,
     hubs: Vec<Hub>,
     _directory: Option<TempDir>,
@@ -91,23 +107,29 @@ impl Contender {
         let mut logs: Vec<SharedLog> = Vec::new();
         let mut hubs = Vec::new();
         let mut directory = None;
+        let mut near_consumer = None;
         let (sender, receiver);
         match kind {
-            Kind::Bare => {
+            Kind::Bare | Kind::BareTwice => {
                 stage.make_stream(stream).await?;
                 let (near, far) = stage.places(stream).await;
                 let context = stage.connect(&near).await?;
                 let following = stage.connect(&far).await?;
                 receiver = follow_stream(&following, stream, &ledger).await?;
+                if kind == Kind::BareTwice {
+                    near_consumer = Some(count_stream(&context, stream).await?);
+                }
                 sender = Sender::Bare { context, subject: format!("{stream}.bench") };
             }
-            Kind::Clustered => {
+            Kind::OneLog | Kind::Clustered => {
                 // The stream is made, so that somebody leads it.
                 stage.open(stream, &stage.urls()[0]).await?.close().await;
                 let (near, far) = stage.places(stream).await;
                 logs.push(Arc::new(stage.open(stream, &near).await?));
-                logs.push(Arc::new(stage.open(stream, &far).await?));
-                receiver = follow_log(&logs[1], &ledger);
+                if kind == Kind::Clustered {
+                    logs.push(Arc::new(stage.open(stream, &far).await?));
+                }
+                receiver = follow_log(&logs[logs.len() - 1], &ledger);
                 sender = Sender::log(&logs[0]);
             }
             Kind::Hubs => {
@@ -136,12 +158,39 @@ impl Contender {
             }
         }
         let stream = stream.to_owned();
-        Ok(Self { kind, sender, ledger, receiver, logs, hubs, _directory: directory, stream })
+        Ok(Self {
+            kind,
+            sender,
+            ledger,
+            receiver,
+            near: near_consumer,
+            logs,
+            hubs,
+            _directory: directory,
+            stream,
+        })
+    }
+
+    /// Waits until whoever receives has so many events since the beginning.
+    pub async fn has(&mut self, count: u64) -> Result<(), Failure> {
+        self.ledger.has(count).await?;
+        if let Some((_, received)) = &mut self.near {
+            let all = received.wait_for(|&received| received >= count);
+            let received =
+                *timeout(DEADLINE, all).await.map_err(|_| "the near consumer is late")??;
+            if received != count {
+                return Err(format!("the near consumer has {received} events of {count}").into());
+            }
+        }
+        Ok(())
     }
 
     /// Ends it, and deletes its stream.
     pub async fn close(self, stage: &Stage) -> Result<(), Failure> {
         self.receiver.abort();
+        if let Some((counter, _)) = &self.near {
+            counter.abort();
+        }
         drop(self.hubs);
         for log in self.logs {
             log.close().await;
@@ -189,15 +238,19 @@ impl Sender {
     }
 }
 
+async fn messages(context: &jetstream::Context, stream: &str) -> Result<Ordered, Failure> {
+    let deliver_subject = context.client().new_inbox();
+    let config = OrderedConfig { deliver_subject, ..OrderedConfig::default() };
+    let consumer = context.get_stream(stream).await?.create_consumer(config).await?;
+    Ok(consumer.messages().await?)
+}
+
 async fn follow_stream(
     context: &jetstream::Context,
     stream: &str,
     ledger: &Arc<Ledger>,
 ) -> Result<JoinHandle<()>, Failure> {
-    let deliver_subject = context.client().new_inbox();
-    let config = OrderedConfig { deliver_subject, ..OrderedConfig::default() };
-    let consumer = context.get_stream(stream).await?.create_consumer(config).await?;
-    let mut messages = consumer.messages().await?;
+    let mut messages = messages(context, stream).await?;
     let ledger = Arc::clone(ledger);
     Ok(tokio::spawn(async move {
         while let Some(message) = messages.next().await {
@@ -207,6 +260,21 @@ async fn follow_stream(
             }
         }
     }))
+}
+
+/// Counts the events of a stream; looks into none.
+async fn count_stream(
+    context: &jetstream::Context,
+    stream: &str,
+) -> Result<(JoinHandle<()>, watch::Receiver<u64>), Failure> {
+    let mut messages = messages(context, stream).await?;
+    let (count, received) = watch::channel(0);
+    let counter = tokio::spawn(async move {
+        while let Some(Ok(message)) = messages.next().await {
+            count.send_modify(|count| *count += (message.payload.len() / PAYLOAD_BYTES) as u64);
+        }
+    });
+    Ok((counter, received))
 }
 
 fn follow_log(log: &SharedLog, ledger: &Arc<Ledger>) -> JoinHandle<()> {

@@ -34,13 +34,13 @@ pub async fn measure(stage: &mut Stage, setting: &Setting) -> Result<bool, Failu
             let stream = format!("latency-{round}-{at}");
             contenders.push(Contender::start(kind, stage, &stream, Some(&setting.recipe)).await?);
         }
-        for contender in &contenders {
+        for contender in &mut contenders {
             // The first ones warm up.
             slice(contender, 0).await?;
             contender.ledger.latencies();
         }
         for turn in 1..=slices {
-            for contender in &contenders {
+            for contender in &mut contenders {
                 slice(contender, turn).await?;
             }
         }
@@ -69,7 +69,7 @@ pub async fn measure(stage: &mut Stage, setting: &Setting) -> Result<bool, Failu
     Ok(bar.judge())
 }
 
-async fn slice(contender: &Contender, turn: u64) -> Result<(), Failure> {
+async fn slice(contender: &mut Contender, turn: u64) -> Result<(), Failure> {
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in turn * SLICE..(turn + 1) * SLICE {
@@ -78,5 +78,5 @@ async fn slice(contender: &Contender, turn: u64) -> Result<(), Failure> {
         let message = contender.sender.message(&[payload]);
         contender.sender.send(message).await?;
     }
-    contender.ledger.has((turn + 1) * SLICE).await
+    contender.has((turn + 1) * SLICE).await
 }

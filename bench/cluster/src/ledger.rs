@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{Failure, payload};
 
 /// How long what was published may take to arrive.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The events of one receiver: each is to come once, and as it was published.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ struct Form {
     events: u64,
     /// Messages that are not taken yet.
     in_flight: usize,
-    /// The bar to bare NATS, if there is one.
+    /// What each of [`LIKE`] must reach, if anything.
     bar: Option<f64>,
 }
 
@@ -28,9 +28,12 @@ const FORMS: [Form; 2] = [
     Form { name: "single events, 256 in flight", events: 1, in_flight: 256, bar: None },
 ];
 
+/// What is compared with what: as many consumers of the stream on either side.
+const LIKE: [(Kind, Kind); 2] = [(Kind::OneLog, Kind::Bare), (Kind::Clustered, Kind::BareTwice)];
+
 /// Measures all, prints them, and says whether the bars are met.
 pub async fn measure(stage: &mut Stage, setting: &Setting) -> Result<bool, Failure> {
-    let mut kinds = vec![Kind::Bare, Kind::Clustered];
+    let mut kinds = vec![Kind::Bare, Kind::BareTwice, Kind::OneLog, Kind::Clustered];
     if stage.nodes() == 1 {
         kinds.extend([Kind::Memory, Kind::Disk]);
     }
@@ -53,18 +56,24 @@ pub async fn measure(stage: &mut Stage, setting: &Setting) -> Result<bool, Failu
     let mut bars = Vec::new();
     for (form, found) in FORMS.iter().zip(&found) {
         for (kind, rates) in kinds.iter().zip(found) {
-            let ratios: Vec<_> =
-                rates.iter().zip(&found[0]).map(|(rate, bare)| rate / bare).collect();
-            let ratio = format!("{:.2}", median(&ratios));
             rows.push(vec![
                 format!("{}: {}", form.name, kind.name()),
                 grouped_spread(rates),
-                ratio,
+                format!("{:.2}", ratio(rates, &found[0])),
             ]);
-            if let (Kind::Clustered, Some(bar)) = (kind, form.bar) {
+        }
+        for (kind, to) in LIKE {
+            let of = |kind| kinds.iter().zip(found).find(|(other, _)| **other == kind);
+            if let (Some(bar), Some((_, rates)), Some((_, likes))) = (form.bar, of(kind), of(to)) {
                 bars.push(Bar {
-                    what: format!("{}: {}, clustered log to bare NATS", stage.name(), form.name),
-                    value: median(&ratios),
+                    what: format!(
+                        "{}: {}, {} to {}",
+                        stage.name(),
+                        form.name,
+                        kind.name(),
+                        to.name()
+                    ),
+                    value: ratio(rates, likes),
                     bound: Bound::AtLeast(bar),
                 });
             }
@@ -78,6 +87,11 @@ pub async fn measure(stage: &mut Stage, setting: &Setting) -> Result<bool, Failu
     Ok(is_met)
 }
 
+/// The median of what is to what in the same round.
+fn ratio(rates: &[f64], to: &[f64]) -> f64 {
+    median(&rates.iter().zip(to).map(|(rate, to)| rate / to).collect::<Vec<_>>())
+}
+
 /// Events a second of one contender.
 async fn one(
     kind: Kind,
@@ -86,7 +100,7 @@ async fn one(
     stream: &str,
     quick: bool,
 ) -> Result<f64, Failure> {
-    let contender = Contender::start(kind, stage, stream, None).await?;
+    let mut contender = Contender::start(kind, stage, stream, None).await?;
     let count = match (form.events, quick) {
         (1, true) => 10_000,
         (1, false) => 50_000,
@@ -95,19 +109,19 @@ async fn one(
     };
     // The first ones warm up.
     let warm = count / 10;
-    run(&contender, form, 0, warm).await?;
+    run(&mut contender, form, 0, warm).await?;
     let messages = messages(&contender, form, warm, count);
     let begin = Instant::now();
     send(&contender, form, messages).await?;
-    contender.ledger.has(count).await?;
+    contender.has(count).await?;
     let rate = (count - warm) as f64 / begin.elapsed().as_secs_f64();
     contender.close(stage).await?;
     Ok(rate)
 }
 
-async fn run(contender: &Contender, form: &Form, from: u64, to: u64) -> Result<(), Failure> {
+async fn run(contender: &mut Contender, form: &Form, from: u64, to: u64) -> Result<(), Failure> {
     send(contender, form, messages(contender, form, from, to)).await?;
-    contender.ledger.has(to).await
+    contender.has(to).await
 }
 
 /// Made before the clock runs.
