@@ -34,7 +34,9 @@ pub fn default_client(url: &Url) -> Result<Client, reqwest::Error> {
     builder.build()
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the URL leads to this machine itself, by its address or by its name.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

@@ -1,0 +1,38 @@
+"use strict";
+// Event handler attributes, as the HTML standard has them in "Event handlers".
+
+const { addEventListener, removeEventListener } = EventTarget.prototype;
+
+/** One attribute of a source, such as `onmessage`. */
+class Handler {
+  callback = null;
+  #type;
+  #listener = null;
+
+  constructor(type) {
+    this.#type = type;
+  }
+
+  /**
+   * Sets it. Its place among the listeners is that of the first callback since there was none, so
+   * that replacing one by another does not move it.
+   */
+  set(source, callback) {
+    const isObject = typeof callback === "function" || (typeof callback === "object" && callback !== null);
+    this.callback = isObject ? callback : null;
+    if (this.callback === null) {
+      removeEventListener.call(source, this.#type, this.#listener);
+      this.#listener = null;
+    } else if (this.#listener === null) {
+      this.#listener = (event) => {
+        // The standard keeps an object that cannot be called, and calls nothing.
+        if (typeof this.callback === "function") {
+          return this.callback.call(source, event);
+        }
+      };
+      addEventListener.call(source, this.#type, this.#listener);
+    }
+  }
+}
+
+module.exports = { Handler };

@@ -1,0 +1,3 @@
+import tidings from "./index.cjs";
+
+export const { EventSource, CookieJar, ref, unref, setDefaults } = tidings;

@@ -1,0 +1,141 @@
+"use strict";
+// What a source is set up with: the standard's dictionary, and our own options in one member of it.
+
+const { CookieJar } = require("./native.cjs");
+
+const READERS = {
+  baseURL: (value) => {
+    if (!URL.canParse(`${value}`)) {
+      throw wrong("baseURL", "an absolute URL", value);
+    }
+    return `${value}`;
+  },
+  headers: (value) => {
+    try {
+      return [...new Headers(value)].flat();
+    } catch (error) {
+      throw new TypeError(`tidings.headers cannot be sent: ${error.message}`);
+    }
+  },
+  method: text,
+  body: (value) => {
+    if (typeof value === "string") {
+      return Buffer.from(value);
+    }
+    if (value instanceof ArrayBuffer) {
+      return new Uint8Array(value);
+    }
+    if (ArrayBuffer.isView(value)) {
+      return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    }
+    throw wrong("body", "a string, an ArrayBuffer or a view of one", value);
+  },
+  origin: text,
+  cookieJar: (value) => {
+    if (!(value instanceof CookieJar)) {
+      throw wrong("cookieJar", "a CookieJar of this package", value);
+    }
+    return value;
+  },
+  profile: (value) => {
+    if (value !== "strict" && value !== "resilient") {
+      throw wrong("profile", '"strict" or "resilient"', value);
+    }
+    return value;
+  },
+  lastEventId: text,
+  ref: (value) => {
+    if (typeof value !== "boolean") {
+      throw wrong("ref", "true or false", value);
+    }
+    return value;
+  },
+  signal: (value) => {
+    if (!(value instanceof AbortSignal)) {
+      throw wrong("signal", "an AbortSignal", value);
+    }
+    return value;
+  },
+  onDisconnect: (value) => {
+    if (typeof value !== "function") {
+      throw wrong("onDisconnect", "a function", value);
+    }
+    return value;
+  },
+};
+
+let defaults = {};
+
+/** Sets what sources are set up with that are not told otherwise. It replaces what was set before. */
+function setDefaults(options) {
+  defaults = read(options, "setDefaults");
+}
+
+/** The dictionary that `new EventSource` was given, with all that it stands for. */
+function readInit(dictionary) {
+  if (dictionary === undefined || dictionary === null) {
+    dictionary = {};
+  }
+  if (typeof dictionary !== "object" && typeof dictionary !== "function") {
+    throw new TypeError("Failed to construct 'EventSource': the second argument is not an object");
+  }
+  const { tidings, withCredentials } = dictionary;
+  const options = { ...defaults, ...read(tidings, "tidings") };
+  const { headers = [], method, body, origin, cookieJar, profile, lastEventId } = options;
+  return {
+    withCredentials: Boolean(withCredentials),
+    base: options.baseURL,
+    isRef: options.ref ?? true,
+    signal: options.signal,
+    onDisconnect: options.onDisconnect,
+    // For the native part.
+    extensions: {
+      headers,
+      method,
+      body,
+      origin,
+      cookieJar,
+      isResilient: profile === "resilient",
+      lastEventId,
+    },
+  };
+}
+
+/** The URL of the document, in a runtime that has one. */
+function documentURL() {
+  return globalThis.location?.href;
+}
+
+function read(options, name) {
+  if (options === undefined || options === null) {
+    return {};
+  }
+  if (typeof options !== "object") {
+    throw new TypeError(`${name} is not an object of options`);
+  }
+  const found = {};
+  for (const [key, value] of Object.entries(options)) {
+    if (!Object.hasOwn(READERS, key)) {
+      const known = Object.keys(READERS).join(", ");
+      throw new TypeError(`tidings.${key} is not an option; there are ${known}`);
+    }
+    if (value !== undefined) {
+      found[key] = READERS[key](value, key);
+    }
+  }
+  return found;
+}
+
+function text(value, key) {
+  if (typeof value !== "string") {
+    throw wrong(key, "a string", value);
+  }
+  return value;
+}
+
+function wrong(key, expected, value) {
+  const shown = typeof value === "string" ? JSON.stringify(value) : `${typeof value}`;
+  return new TypeError(`tidings.${key} must be ${expected}, not ${shown}`);
+}
+
+module.exports = { readInit, setDefaults, documentURL };

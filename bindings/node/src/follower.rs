@@ -1,0 +1,75 @@
+//! The follower: the task that reads a source, and puts what it says into its inbox.
+
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+
+use tidings_client::{Error, EventSource, Update};
+
+use crate::{
+    batch::{Batch, Before},
+    inbox::Inbox,
+};
+
+/// Follows the source until it ends, or nobody takes what it says.
+pub(crate) async fn follow(mut source: EventSource, inbox: Arc<Inbox>) {
+    let mut before = Before::default();
+    let mut batch = Batch::default();
+    loop {
+        let is_over = fill(&mut source, &mut batch, &mut before).await;
+        if !inbox.put(&mut batch).await || is_over {
+            return;
+        }
+    }
+}
+
+/// Fills the batch with what there is, at least one thing. True if nothing follows.
+async fn fill(source: &mut EventSource, batch: &mut Batch, before: &mut Before) -> bool {
+    poll_fn(|context| {
+        loop {
+            // The future holds nothing: to drop it loses nothing.
+            match pin!(source.next()).poll(context) {
+                Poll::Ready(Some(Ok(update))) => push(batch, update, before),
+                Poll::Ready(Some(Err(error))) => {
+                    batch.push_closed(&told(&error));
+                    return Poll::Ready(true);
+                }
+                Poll::Ready(None) => {
+                    batch.push_closed("the response has ended");
+                    return Poll::Ready(true);
+                }
+                // What is there goes at once; the source is asked again after that.
+                Poll::Pending if !batch.is_empty() => return Poll::Ready(false),
+                Poll::Pending => return Poll::Pending,
+            }
+            if batch.is_full() {
+                return Poll::Ready(false);
+            }
+        }
+    })
+    .await
+}
+
+fn push(batch: &mut Batch, update: Update, before: &mut Before) {
+    match update {
+        Update::Message(message) => batch.push_message(message, before),
+        Update::Open(response) => batch.push_open(&response.url.origin().ascii_serialization()),
+        Update::Disconnected(disconnection) => {
+            batch.push_disconnected(&disconnection.reason(), disconnection.delay);
+        }
+        // The browsers' interface knows nothing of the others.
+        _ => {}
+    }
+}
+
+// The whole chain of causes, as far as each says something new.
+fn told(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,65 @@
+//! What a source is set up with, as JavaScript hands it over.
+
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+use tidings_client::{BuildError, EventSource, Profile, http::Method, url::Url};
+
+use crate::{cookie_jar::CookieJar, runtime};
+
+/// What a source is set up with. JavaScript has looked at the types of all.
+#[napi(object, object_to_js = false)]
+pub struct Options {
+    /// An absolute http or https URL.
+    pub url: String,
+    /// As in the browsers' interface.
+    pub with_credentials: bool,
+    /// Names and values, one after the other.
+    pub headers: Vec<String>,
+    /// The method, GET if there is none.
+    pub method: Option<String>,
+    /// What every request sends.
+    pub body: Option<Uint8Array>,
+    /// The origin for which the source acts.
+    pub origin: Option<String>,
+    /// Whether the profile is the resilient one.
+    pub is_resilient: bool,
+    /// The id to resume after.
+    pub last_event_id: Option<String>,
+}
+
+impl Options {
+    /// The source, which has not connected yet.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub(crate) fn source(self, cookies: Option<&CookieJar>) -> Result<EventSource, String> {
+        let url = Url::parse(&self.url).map_err(|error| error.to_string())?;
+        let client =
+            runtime::http_client(&url).map_err(|error| BuildError::Client(error).to_string())?;
+        let profile = if self.is_resilient { Profile::Resilient } else { Profile::Strict };
+        let mut builder = EventSource::builder(url)
+            .client(client)
+            .profile(profile)
+            .with_credentials(self.with_credentials);
+        for header in self.headers.chunks_exact(2) {
+            builder = builder.header(&header[0], &header[1]);
+        }
+        if let Some(method) = self.method {
+            let parsed = Method::from_bytes(method.as_bytes());
+            builder = builder.method(parsed.map_err(|_| format!("{method:?} is not a method"))?);
+        }
+        if let Some(body) = self.body {
+            builder = builder.body(body.to_vec());
+        }
+        if let Some(origin) = self.origin {
+            builder = builder.origin(origin);
+        }
+        if let Some(id) = self.last_event_id {
+            builder = builder.last_event_id(id);
+        }
+        if let Some(cookies) = cookies {
+            builder = builder.cookies(cookies.store());
+        }
+        builder.build().map_err(|error| error.to_string())
+    }
+}

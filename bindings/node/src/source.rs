@@ -1,0 +1,94 @@
+//! A source, as JavaScript holds it.
+
+use std::sync::Arc;
+
+use napi_derive::napi;
+use tidings_client::Handle;
+
+use crate::{
+    batch::NUMBERS_MAX, cookie_jar::CookieJar, follower, inbox::Inbox, mailbox::Mailbox,
+    options::Options, runtime,
+};
+
+/// A source that is followed until it is closed.
+#[napi]
+pub struct Source {
+    id: u32,
+    line: Arc<Line>,
+}
+
+// The macro takes a reference for an object of its own, unless it has a name.
+type Numbers<'a> = &'a mut [u32];
+
+/// Both ends of what goes on between a source and JavaScript.
+pub(crate) struct Line {
+    handle: Handle,
+    inbox: Arc<Inbox>,
+}
+
+impl Line {
+    pub(crate) fn close(&self) {
+        self.inbox.close();
+        self.handle.close();
+    }
+}
+
+#[napi]
+impl Source {
+    /// Connects, and goes on until it is closed.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the options.
+    #[napi(constructor)]
+    pub fn new(
+        mailbox: &Mailbox,
+        options: Options,
+        cookies: Option<&CookieJar>,
+    ) -> napi::Result<Self> {
+        let source = options.source(cookies).map_err(napi::Error::from_reason)?;
+        let runtime = runtime::runtime().map_err(|error| {
+            napi::Error::from_reason(format!(
+                "the system gives no threads to connect with: {error}"
+            ))
+        })?;
+        let id = mailbox.number();
+        let inbox = Inbox::new(id, mailbox.bell());
+        let line = Arc::new(Line { handle: source.handle(), inbox: Arc::clone(&inbox) });
+        mailbox.enter(id, &line);
+        runtime.spawn(follower::follow(source, inbox));
+        Ok(Self { id, line })
+    }
+
+    /// The number by which the mailbox names it.
+    #[napi(getter)]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The next batch: its text; `numbers`, an array of as many as [`NUMBERS_MAX`], says how many
+    /// entries it has, and how they are cut. Nothing if there is none, and the mailbox tells when
+    /// there is.
+    ///
+    /// # Errors
+    /// `numbers` has another length.
+    #[napi]
+    pub fn take(&self, numbers: Numbers<'_>) -> napi::Result<Option<String>> {
+        let numbers = numbers.as_mut_array::<NUMBERS_MAX>().ok_or_else(|| {
+            napi::Error::from_reason(format!("the array must have {NUMBERS_MAX} numbers"))
+        })?;
+        Ok(self.line.inbox.take().map(|batch| batch.unload(numbers)))
+    }
+
+    /// Ends it and its connection, and drops what was not taken.
+    #[napi]
+    pub fn close(&self) {
+        self.line.close();
+    }
+}
+
+/// Whoever forgets a source has closed it.
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.line.close();
+    }
+}
