@@ -1,7 +1,7 @@
 "use strict";
 // What a source is set up with: the standard's dictionary, and our own options in one member of it.
 
-const { CookieJar } = require("./native.cjs");
+const { CookieJar } = require("./binding.cjs");
 
 const READERS = {
   baseURL: (value) => {
