@@ -3,13 +3,17 @@
 // reconnecting are in the native part; here is what a page would see of them.
 
 const { follow, hold, letGo, kind, AS_BEFORE, NUMBERS } = require("./post.cjs");
+const { TrustedEvent, TrustedMessageEvent } = require("./events.cjs");
 const { Handler } = require("./handler.cjs");
 const { readInit, documentURL } = require("./options.cjs");
 
 // As they were when this was loaded: whoever replaces a global, such as a test its timers, does not
 // stop the sources.
-const { DOMException, Event, EventTarget, MessageEvent, URL, setImmediate } = globalThis;
+const { DOMException, EventTarget, URL, setImmediate } = globalThis;
 const { dispatchEvent } = EventTarget.prototype;
+
+// The tasks, which reach into a source.
+let takeBatch, message, announce, reestablish, fail, setRef;
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -168,7 +172,7 @@ class EventSource extends EventTarget {
     message = (source, type, lastEventId, data) => {
       if (source.#readyState !== CLOSED) {
         const origin = source.#origin;
-        dispatchEvent.call(source, new MessageEvent(type, { data, lastEventId, origin }));
+        dispatchEvent.call(source, new TrustedMessageEvent(type, { data, lastEventId, origin }));
       }
     };
 
@@ -176,7 +180,7 @@ class EventSource extends EventTarget {
       if (source.#readyState !== CLOSED) {
         source.#readyState = OPEN;
         source.#origin = origin;
-        dispatchEvent.call(source, new Event("open"));
+        dispatchEvent.call(source, new TrustedEvent("open"));
       }
     };
 
@@ -186,7 +190,7 @@ class EventSource extends EventTarget {
         source.#report(reason, delay);
         // Whoever was told of it may have closed the source.
         if (source.#readyState !== CLOSED) {
-          dispatchEvent.call(source, new Event("error"));
+          dispatchEvent.call(source, new TrustedEvent("error"));
         }
       }
     };
@@ -195,7 +199,7 @@ class EventSource extends EventTarget {
       if (source.#readyState !== CLOSED) {
         source.close();
         source.#report(reason, null);
-        dispatchEvent.call(source, new Event("error"));
+        dispatchEvent.call(source, new TrustedEvent("error"));
       }
     };
 
@@ -207,9 +211,6 @@ class EventSource extends EventTarget {
     };
   }
 }
-
-// The tasks, which reach into a source.
-var takeBatch, message, announce, reestablish, fail, setRef;
 
 function parse(url, base) {
   try {
