@@ -23,4 +23,10 @@ for (const trusted of [TrustedEvent, TrustedMessageEvent]) {
   });
 }
 
+// As it should be, and is not in every version of Node.
+Object.defineProperty(TrustedMessageEvent.prototype, Symbol.toStringTag, {
+  value: "MessageEvent",
+  configurable: true,
+});
+
 module.exports = { TrustedEvent, TrustedMessageEvent };
