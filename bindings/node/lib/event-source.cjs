@@ -5,7 +5,7 @@
 const { follow, hold, letGo, kind, AS_BEFORE, NUMBERS } = require("./post.cjs");
 const { TrustedEvent, TrustedMessageEvent } = require("./events.cjs");
 const { Handler } = require("./handler.cjs");
-const { readInit, documentURL } = require("./options.cjs");
+const { readInit, readHeaders, documentURL } = require("./options.cjs");
 
 // As they were when this was loaded: whoever replaces a global, such as a test its timers, does not
 // stop the sources.
@@ -13,7 +13,7 @@ const { DOMException, EventTarget, URL, setImmediate } = globalThis;
 const { dispatchEvent } = EventTarget.prototype;
 
 // The tasks, which reach into a source.
-let takeBatch, message, announce, reestablish, fail, setRef;
+let takeBatch, message, announce, reestablish, fail, ask, setRef;
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -34,6 +34,7 @@ class EventSource extends EventTarget {
   #lastEventId = "";
   #isRef;
   #onDisconnect;
+  #headersOf;
   #forgetSignal = null;
 
   constructor(url, eventSourceInitDict = undefined) {
@@ -42,12 +43,13 @@ class EventSource extends EventTarget {
     }
     super();
     url = `${url}`.toWellFormed();
-    const { withCredentials, base, isRef, signal, onDisconnect, extensions } = readInit(eventSourceInitDict);
+    const { withCredentials, base, isRef, signal, onDisconnect, headersOf, extensions } = readInit(eventSourceInitDict);
     const parsed = parse(url, base);
     this.#url = parsed.href;
     this.#withCredentials = withCredentials;
     this.#isRef = isRef;
     this.#onDisconnect = onDisconnect;
+    this.#headersOf = headersOf;
     if (signal?.aborted) {
       this.#readyState = CLOSED;
       return;
@@ -148,11 +150,26 @@ class EventSource extends EventTarget {
         case kind.DISCONNECTED:
           setImmediate(reestablish, this, part(first), NUMBERS[at + 3]);
           break;
+        case kind.ASKED:
+          setImmediate(ask, this, part(first), NUMBERS[at + 3]);
+          break;
         default:
           setImmediate(fail, this, part(first));
       }
     }
     setImmediate(takeBatch, this);
+  }
+
+  // Has the headers of an attempt made; the attempt waits for them.
+  async #ask(lastEventId, attempt) {
+    let answer;
+    try {
+      answer = readHeaders(await this.#headersOf({ lastEventId, attempt }));
+    } catch (error) {
+      this.#follower?.refuse(`tidings.headers: ${error?.message ?? error}`);
+      return;
+    }
+    this.#follower?.answer(answer);
   }
 
   #report(reason, delay) {
@@ -200,6 +217,12 @@ class EventSource extends EventTarget {
         source.close();
         source.#report(reason, null);
         dispatchEvent.call(source, new TrustedEvent("error"));
+      }
+    };
+
+    ask = (source, lastEventId, attempt) => {
+      if (source.#readyState !== CLOSED) {
+        source.#ask(lastEventId, attempt);
       }
     };
 

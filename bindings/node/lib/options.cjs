@@ -10,13 +10,7 @@ const READERS = {
     }
     return `${value}`;
   },
-  headers: (value) => {
-    try {
-      return [...new Headers(value)].flat();
-    } catch (error) {
-      throw new TypeError(`tidings.headers cannot be sent: ${error.message}`);
-    }
-  },
+  headers: (value) => (typeof value === "function" ? value : readHeaders(value)),
   method: text,
   body: (value) => {
     if (typeof value === "string") {
@@ -81,16 +75,18 @@ function readInit(dictionary) {
   }
   const { tidings, withCredentials } = dictionary;
   const options = { ...defaults, ...read(tidings, "tidings") };
-  const { headers = [], method, body, origin, cookieJar, profile, lastEventId } = options;
+  const { headers, method, body, origin, cookieJar, profile, lastEventId } = options;
   return {
     withCredentials: Boolean(withCredentials),
     base: options.baseURL,
     isRef: options.ref ?? true,
     signal: options.signal,
     onDisconnect: options.onDisconnect,
+    headersOf: typeof headers === "function" ? headers : undefined,
     // For the native part.
     extensions: {
-      headers,
+      headers: typeof headers === "function" ? [] : (headers ?? []),
+      asksHeaders: typeof headers === "function",
       method,
       body,
       origin,
@@ -99,6 +95,15 @@ function readInit(dictionary) {
       lastEventId,
     },
   };
+}
+
+/** Names and values, one after the other. */
+function readHeaders(value) {
+  try {
+    return [...new Headers(value)].flat();
+  } catch (error) {
+    throw new TypeError(`tidings.headers cannot be sent: ${error.message}`);
+  }
 }
 
 /** The URL of the document, in a runtime that has one. */
@@ -138,4 +143,4 @@ function wrong(key, expected, value) {
   return new TypeError(`tidings.${key} must be ${expected}, not ${shown}`);
 }
 
-module.exports = { readInit, setDefaults, documentURL };
+module.exports = { readInit, readHeaders, setDefaults, documentURL };
