@@ -1,6 +1,8 @@
 "use strict";
 // What a source is set up with: the standard's dictionary, and our own options in one member of it.
 
+const { readFileSync } = require("node:fs");
+
 const { CookieJar } = require("./native.cjs");
 
 const READERS = {
@@ -12,18 +14,8 @@ const READERS = {
   },
   headers: (value) => (typeof value === "function" ? value : readHeaders(value)),
   method: text,
-  body: (value) => {
-    if (typeof value === "string") {
-      return Buffer.from(value);
-    }
-    if (value instanceof ArrayBuffer) {
-      return new Uint8Array(value);
-    }
-    if (ArrayBuffer.isView(value)) {
-      return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-    }
-    throw wrong("body", "a string, an ArrayBuffer or a view of one", value);
-  },
+  body: bytes,
+  ca: bytes,
   origin: text,
   cookieJar: (value) => {
     if (!(value instanceof CookieJar)) {
@@ -89,6 +81,7 @@ function readInit(dictionary) {
       asksHeaders: typeof headers === "function",
       method,
       body,
+      ca: options.ca ?? certificatesOfEnvironment(),
       origin,
       cookieJar,
       isResilient: profile === "resilient",
@@ -129,6 +122,33 @@ function read(options, name) {
     }
   }
   return found;
+}
+
+function bytes(value, key) {
+  if (typeof value === "string") {
+    return Buffer.from(value);
+  }
+  if (value instanceof ArrayBuffer) {
+    return new Uint8Array(value);
+  }
+  if (ArrayBuffer.isView(value)) {
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+  throw wrong(key, "a string, an ArrayBuffer or a view of one", value);
+}
+
+// The certificates that the environment names for Node, which says at its start if it cannot read them.
+let environmentCertificates;
+
+function certificatesOfEnvironment() {
+  if (environmentCertificates === undefined) {
+    try {
+      environmentCertificates = readFileSync(process.env.NODE_EXTRA_CA_CERTS);
+    } catch {
+      environmentCertificates = null;
+    }
+  }
+  return environmentCertificates ?? undefined;
 }
 
 function text(value, key) {

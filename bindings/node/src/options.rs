@@ -2,7 +2,7 @@
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use tidings_client::{BuildError, EventSource, Profile, http::Method, url::Url};
+use tidings_client::{EventSource, Profile, http::Method, url::Url};
 
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub struct Options {
     pub method: Option<String>,
     /// What every request sends.
     pub body: Option<Uint8Array>,
+    /// Certificate authorities to trust besides the platform's, as PEM.
+    pub ca: Option<Uint8Array>,
     /// The origin for which the source acts.
     pub origin: Option<String>,
     /// Whether the profile is the resilient one.
@@ -43,8 +45,7 @@ impl Options {
         inbox: &Arc<Inbox>,
     ) -> Result<EventSource, String> {
         let url = Url::parse(&self.url).map_err(|error| error.to_string())?;
-        let client =
-            runtime::http_client(&url).map_err(|error| BuildError::Client(error).to_string())?;
+        let client = runtime::http_client(&url, self.ca.as_deref())?;
         let profile = if self.is_resilient { Profile::Resilient } else { Profile::Strict };
         let mut builder = EventSource::builder(url)
             .client(client)
