@@ -46,6 +46,11 @@ export interface EventSourceListenerObject<E extends Event = EventSourceMessage>
   handleEvent(event: E): any;
 }
 
+/** What a listener for the events of a name is called with. */
+export type EventSourceEvent<K extends string> = K extends keyof EventSourceEventMap
+  ? EventSourceEventMap[K]
+  : EventSourceMessage;
+
 /** Why a connection is gone, and what comes next. */
 export interface Disconnection {
   /** A sentence, for people: it may change with any release. */
@@ -57,6 +62,14 @@ export interface Disconnection {
 /** Names and values of headers, in any form that the constructor of `Headers` takes. */
 export type HeadersLike = Headers | Iterable<readonly [string, string]> | Readonly<Record<string, string>>;
 
+/** The attempt to connect that headers are asked for. */
+export interface Attempt {
+  /** The id that it resumes after; empty if the stream has set none. */
+  readonly lastEventId: string;
+  /** Its number: 1 for the first. */
+  readonly attempt: number;
+}
+
 /** What this package offers beyond the standard. Every option may be left out. */
 export interface TidingsOptions {
   /**
@@ -65,11 +78,16 @@ export interface TidingsOptions {
    */
   baseURL?: string | URL | undefined;
   /**
-   * Headers of every request, such as `Authorization`. They stay within the origin of the URL: they
-   * do not follow a redirect to another. `Accept` and `Cache-Control` replace the usual ones;
-   * `Last-Event-ID` is refused, as {@link TidingsOptions.lastEventId} sets it. Default: none.
+   * Headers of every request, such as `Authorization`; or a function that is asked for them before
+   * each attempt, and may answer with a promise, such as of a fresh token. While it cannot say, because
+   * it throws or its promise is rejected, it is asked again after the reconnection time.
+   *
+   * They stay within the origin of the URL: they do not follow a redirect to another, and with a
+   * function every reconnect goes to the URL that was given. `Accept` and `Cache-Control` replace the
+   * usual ones; `Last-Event-ID` is refused, as {@link TidingsOptions.lastEventId} sets it. Default:
+   * none.
    */
-  headers?: HeadersLike | undefined;
+  headers?: HeadersLike | ((attempt: Attempt) => HeadersLike | Promise<HeadersLike>) | undefined;
   /**
    * The method. A request whose method is not safe, such as POST, is made once: when its connection
    * is lost or its answer ends, the source is closed. Default: GET.
@@ -80,6 +98,11 @@ export interface TidingsOptions {
    * none.
    */
   body?: string | ArrayBuffer | ArrayBufferView | undefined;
+  /**
+   * Certificate authorities to trust besides the system's, as PEM; any number in one text. Default:
+   * those of the file that `NODE_EXTRA_CA_CERTS` names, if it does.
+   */
+  ca?: string | ArrayBuffer | ArrayBufferView | undefined;
   /**
    * Acts as a page of this origin does in a browser, such as `https://example.com` or `null`: other
    * origins must allow it by the rules of CORS, or the source is closed. Default: none, and no CORS,
@@ -195,7 +218,7 @@ export class EventSource extends EventTarget {
   /** Adds an object that listens. */
   addEventListener<K extends string>(
     type: K,
-    listener: EventSourceListenerObject<K extends keyof EventSourceEventMap ? EventSourceEventMap[K] : EventSourceMessage>,
+    listener: EventSourceListenerObject<EventSourceEvent<K>>,
     options?: boolean | EventSourceListenerOptions,
   ): void;
 
@@ -214,7 +237,7 @@ export class EventSource extends EventTarget {
   /** Removes an object that listens. */
   removeEventListener<K extends string>(
     type: K,
-    listener: EventSourceListenerObject<K extends keyof EventSourceEventMap ? EventSourceEventMap[K] : EventSourceMessage>,
+    listener: EventSourceListenerObject<EventSourceEvent<K>>,
     options?: boolean | { capture?: boolean },
   ): void;
 }

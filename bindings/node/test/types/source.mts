@@ -110,6 +110,7 @@ const all: Required<TidingsOptions> = {
   headers: { authorization: "Bearer abc" },
   method: "POST",
   body: "{}",
+  ca: new Uint8Array(1),
   origin: "https://app.example.com",
   cookieJar: jar,
   profile: "resilient",
@@ -126,6 +127,17 @@ new EventSource("/events", init);
 new EventSource("/events", { tidings: { headers: new Headers(), body: new Uint8Array(1) } });
 new EventSource("/events", { tidings: { headers: [["a", "b"]], body: new ArrayBuffer(1), signal: undefined } });
 new EventSource("/events", { tidings: { headers: new Map([["a", "b"]]) } });
+new EventSource("/events", {
+  tidings: {
+    async headers({ lastEventId, attempt }) {
+      holds<Equals<typeof lastEventId, string>>();
+      holds<Equals<typeof attempt, number>>();
+      return { authorization: "Bearer fresh" };
+    },
+  },
+});
+// @ts-expect-error: headers, or a promise of them.
+new EventSource("/events", { tidings: { headers: () => 1 } });
 const log = (disconnection: Disconnection): void => void disconnection.reason;
 setDefaults({ onDisconnect: log });
 setDefaults(null);
