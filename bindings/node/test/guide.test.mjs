@@ -44,7 +44,7 @@ function answer(request, response) {
     case "/v1/chat/completions":
       return completion(request, response);
     case "/private":
-      response.setHeader("set-cookie", "seen=yes; Path=/");
+      response.setHeader("set-cookie", "session=8; Path=/; HttpOnly");
       return open(response, `data: You are ${headers.cookie}.\n\n`);
     case "/quiet":
       return open(response, ": nothing\n\n");

@@ -55,16 +55,16 @@ test("the lock file names no host to download from", async () => {
 
 test("installed, an event arrives by import, require and the global", { timeout }, async (t) => {
   const url = await feed(t, (_, response) => open(response, "data: here\n\n"));
-  const folder = await installed("whole", [tarball, await packPlatform()]);
+  const folder = await installed("whole", [tarball, await platformPackage()]);
   const listen = "source.onmessage = ({ data }) => { console.log(data); source.close(); };";
-  const programs = {
-    "by-import.mjs": `import { EventSource } from "tidings"; const source = new EventSource(process.argv[2]); ${listen}`,
-    "by-require.cjs": `const { EventSource } = require("tidings"); const source = new EventSource(process.argv[2]); ${listen}`,
-    "by-global.mjs": `import "tidings/global"; const source = new EventSource(process.argv[2]); ${listen}`,
-    "by-global.cjs": `require("tidings/global"); const source = new EventSource(process.argv[2]); ${listen}`,
+  const beginnings = {
+    "by-import.mjs": 'import { EventSource } from "tidings";',
+    "by-require.cjs": 'const { EventSource } = require("tidings");',
+    "by-global.mjs": 'import "tidings/global";',
+    "by-global.cjs": 'require("tidings/global");',
   };
-  for (const [name, program] of Object.entries(programs)) {
-    await writeFile(join(folder, name), program);
+  for (const [name, beginning] of Object.entries(beginnings)) {
+    await writeFile(join(folder, name), `${beginning} const source = new EventSource(process.argv[2]); ${listen}`);
     const { stdout } = await node([name, url], { cwd: folder });
     assert.equal(stdout, "here\n", name);
   }
@@ -78,7 +78,8 @@ test("without a native module, the error says how to get one", { timeout }, asyn
   const folder = await installed("bare", [tarball]);
   const program = 'try { require("tidings") } catch (error) { console.log(error.message, !!error.cause) }';
   const { stdout } = await node(["-e", program], { cwd: folder });
-  assert.match(stdout, new RegExp(`^tidings: there is no native module for ${process.platform} ${process.arch} `));
+  const { platform, arch } = process;
+  assert.match(stdout, new RegExp(`^tidings: there is no native module for ${platform} ${arch} `));
   assert.match(stdout, /npm ci && npm run build/);
   assert.match(stdout, /true\n$/);
 });
@@ -90,8 +91,8 @@ async function pack(folder) {
   return [join(place, filename), files.map(({ path }) => path).sort()];
 }
 
-/** The package of the native module for this platform, as a release has it, packed. */
-async function packPlatform() {
+/** The package of the native module for this platform, as a release has it. */
+async function platformPackage() {
   const modules = (await readdir(join(home, "lib"))).filter((name) => name.endsWith(".node"));
   assert.equal(modules.length, 1, "npm run build leaves one native module");
   const platform = modules[0].split(".")[1];
@@ -101,14 +102,14 @@ async function packPlatform() {
   await cp(join(home, "lib", modules[0]), join(folder, modules[0]));
   const name = `${napi.packageName}-${platform}`;
   await writeFile(join(folder, "package.json"), JSON.stringify({ name, version, license, main: modules[0] }));
-  return (await pack(folder))[0];
+  return folder;
 }
 
-/** An empty project with these tarballs installed, and nothing asked of anybody else. */
-async function installed(name, tarballs) {
+/** An empty project with these packages installed, and nothing asked of anybody else. */
+async function installed(name, packages) {
   const folder = join(place, name);
   await mkdir(folder);
   await writeFile(join(folder, "package.json"), '{ "private": true }');
-  await npm(["install", "--offline", "--no-audit", "--no-fund", ...tarballs], folder);
+  await npm(["install", "--offline", "--no-audit", "--no-fund", ...packages], folder);
   return folder;
 }
