@@ -1,6 +1,7 @@
 // What the tests of sources have in common: deadlines, sources that end with their test, and waiting
 // for what becomes of them.
 
+import assert from "node:assert/strict";
 import nodeTest from "node:test";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -88,4 +89,18 @@ export function start(t, program, ...args) {
 /** What came of a program: its exit code, its signal, and what it wrote. */
 export function run(t, program, ...args) {
   return start(t, program, ...args).outcome;
+}
+
+/** What programs begin with; their last argument is a URL. */
+export const PRELUDE = `
+  import { EventSource, ref, unref } from "tidings";
+  const url = process.argv.at(-1);
+  const opened = (source) => new Promise((resolve) => { source.onopen = resolve; });
+`;
+
+/** What a program said, which is given this beginning and must end well. */
+export async function well(t, program, ...args) {
+  const { code, signal, stdout, stderr } = await run(t, `${PRELUDE}${program}`, ...args);
+  assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: "" });
+  return stdout;
 }

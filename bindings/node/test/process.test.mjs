@@ -1,28 +1,13 @@
-// Sources and the process they are in: what keeps it alive, how it ends, threads and memory.
+// Sources and the process they are in: what keeps it alive, and how it ends.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { EventSource } from "tidings";
-import { connect, run, start, test, watch } from "./harness.mjs";
-import { begin, serve, stream, whole } from "./server.mjs";
+import { PRELUDE, connect, run, start, test, watch, well } from "./harness.mjs";
+import { flood, serve, stream, whole } from "./server.mjs";
 
-const PRELUDE = `
-  import { EventSource, ref, unref } from "tidings";
-  const url = process.argv.at(-1);
-  const opened = (source) => new Promise((resolve) => { source.onopen = resolve; });
-`;
-
-// What came of a program that must end well, and what it said.
-async function well(t, program, ...args) {
-  const { code, signal, stdout, stderr } = await run(t, `${PRELUDE}${program}`, ...args);
-  assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: "" });
-  return stdout;
-}
-
-// Has a program say something, waits for it, and finds that the program is still there after the
-// server has heard from it again.
+// Waits until a program says that it is idle, and finds that it stays.
 async function staysAlive(t, server, program) {
   const { child } = start(t, `${PRELUDE}${program}`, server.url);
   const lines = createInterface({ input: child.stdout });
@@ -88,7 +73,7 @@ test("unref lets the process end, however much there is to hear", async (t) => {
     "new EventSource(url, { tidings: { ref: false } });",
     "const source = new EventSource(url); await opened(source); unref(source); unref(source);",
     "const source = new EventSource(url); unref(source); ref(source); ref(source); unref(source);",
-    "const source = new EventSource(url); unref(source); source.close(); ref(source); unref(source);",
+    "const source = new EventSource(url); unref(source); source.close(); ref(source);",
     "const source = new EventSource(url); source.close(); unref(source); ref(source);",
     "const source = new EventSource(url, { tidings: { ref: false } }); ref(source); await opened(source); source.close();",
     'import { setDefaults } from "tidings"; setDefaults({ ref: false }); new EventSource(url);',
@@ -105,6 +90,7 @@ test("ref keeps it after all, and one source holds for others", async (t) => {
     "const source = new EventSource(url); unref(source); ref(source);",
     "unref(new EventSource(url)); const source = new EventSource(url);",
     "const source = new EventSource(url); new EventSource(url).close();",
+    "const other = new EventSource(url); other.close(); unref(other); const source = new EventSource(url);",
   ]) {
     const child = await staysAlive(t, server, program + idle);
     child.kill("SIGKILL");
@@ -217,163 +203,33 @@ test("sources that are opened and closed at once, and forgotten", async (t) => {
   `, server.url);
 });
 
-test("worker threads have sources of their own, and may be terminated in the middle", async (t) => {
-  const server = await serve(t, flood);
-  const said = await well(t, `
-    import { Worker } from "node:worker_threads";
-    import { once } from "node:events";
-    const program = \`
-      const { parentPort, workerData } = require("node:worker_threads");
-      const { EventSource } = require("tidings");
-      let count = 0;
-      for (let number = 0; number < 5; number++) {
-        new EventSource(workerData).onmessage = () => ++count === 100 && parentPort.postMessage("going");
-      }
-    \`;
-    const mine = new EventSource(url);
-    for (let round = 0; round < 3; round++) {
-      const workers = [1, 2, 3].map(() => new Worker(program, { eval: true, execArgv: [], workerData: url }));
-      await Promise.all(workers.map((worker) => once(worker, "message")));
-      await Promise.all(workers.map((worker) => worker.terminate()));
-    }
-    // Those of this thread go on.
-    await new Promise((resolve) => { mine.onmessage = resolve; });
-    mine.close();
-    console.log("done");
-  `, server.url);
-  assert.equal(said, "done\n");
-  // All connections are closed, with nobody left to close them.
-  assert.equal(server.requests.length, 46);
-  await Promise.all(server.requests.map((request) => request.gone));
-});
-
-test("connections of a terminated thread are closed while the process goes on", async (t) => {
-  const server = await serve(t, stream("data: 1\n\n"));
-  const { child, outcome } = start(t, `
-    import { Worker } from "node:worker_threads";
-    import { once } from "node:events";
-    const program = \`
-      const { parentPort, workerData } = require("node:worker_threads");
-      const { EventSource } = require("tidings");
-      new EventSource(workerData).onmessage = () => parentPort.postMessage("going");
-    \`;
-    const worker = new Worker(program, { eval: true, execArgv: [], workerData: process.argv.at(-1) });
-    await once(worker, "message");
-    await worker.terminate();
-    process.stdin.resume();
-  `, server.url);
-  await (await server.request(1)).gone;
-  assert.equal(child.exitCode, null);
-  child.stdin.end();
-  const { code, signal } = await outcome;
-  assert.deepEqual({ code, signal }, { code: 0, signal: null });
-});
-
-test("a worker thread that exits or fails in a listener takes nobody along", async (t) => {
-  const server = await serve(t, flood);
-  const said = await well(t, `
-    import { Worker } from "node:worker_threads";
-    for (const last of ["process.exit(3)", "throw new Error('mine')"]) {
-      const worker = new Worker(\`
-        const { EventSource } = require("tidings");
-        const url = require("node:worker_threads").workerData;
-        let count = 0;
-        for (let number = 0; number < 5; number++) {
-          new EventSource(url).onmessage = () => { if (++count === 100) \${last}; };
-        }
-      \`, { eval: true, execArgv: [], workerData: url });
-      worker.on("error", (error) => console.log(error.message));
-      const [code] = await new Promise((resolve) => worker.on("exit", (...args) => resolve(args)));
-      console.log("exit", code);
-    }
-  `, server.url);
-  assert.equal(said, "exit 3\nmine\nexit 1\n");
-  await Promise.all(server.requests.map((request) => request.gone));
-});
-
-test("a worker thread ends by itself when its sources are closed", async (t) => {
+test("closed sources are collected, and open ones are not", async (t) => {
   const server = await serve(t, stream("data: 1\n\n"));
   const said = await well(t, `
-    import { Worker } from "node:worker_threads";
-    const worker = new Worker(\`
-      const { EventSource } = require("tidings");
-      const source = new EventSource(require("node:worker_threads").workerData);
-      source.onmessage = () => source.close();
-    \`, { eval: true, execArgv: [], workerData: url });
-    worker.on("exit", (code) => console.log("exit", code));
-  `, server.url);
-  assert.equal(said, "exit 0\n");
-});
-
-const MIB = 1 << 20;
-const OFFERED = 64 * MIB;
-
-test("a slow listener holds up the server, and fills no memory", async (t) => {
-  const text = `data: ${"x".repeat(1017)}\n\n`;
-  const server = await serve(t, (request, response) => {
-    if (request.url === "/ping") {
-      response.end();
-      return;
-    }
-    begin(response);
-    for (let left = OFFERED; left > 0; left -= MIB) {
-      response.write(text.repeat(1024));
-    }
-    response.write("event: end\ndata\n\n");
-  });
-  // It stands still in its first event until it is told to go on.
-  const { child, outcome } = start(t, `${PRELUDE}
-    import { readSync } from "node:fs";
-    const source = new EventSource(url);
-    let count = 0;
-    source.onmessage = () => {
-      if (++count === 1) {
-        console.log("standing");
-        readSync(0, Buffer.alloc(1));
-      }
+    import { setFlagsFromString } from "node:v8";
+    import { runInNewContext } from "node:vm";
+    setFlagsFromString("--expose-gc");
+    const gc = runInNewContext("gc");
+    const turn = () => new Promise((resolve) => setTimeout(resolve));
+    let heard = 0;
+    const open = async (closes) => {
+      const source = new EventSource(url);
+      await new Promise((resolve) => {
+        source.onmessage = () => { heard++; resolve(); };
+      });
+      if (closes) source.close();
+      return new WeakRef(source);
     };
-    source.addEventListener("end", () => { console.log(count); source.close(); });
+    const closed = await Promise.all(Array.from({ length: 50 }, () => open(true)));
+    const left = await Promise.all(Array.from({ length: 5 }, () => open(false)));
+    const alive = (refs) => refs.filter((ref) => ref.deref()).length;
+    // A weak reference holds until its task is over, and a promise that was awaited holds the last.
+    do {
+      await turn();
+      gc();
+    } while (alive(closed) > 5);
+    console.log(heard, alive(left));
+    left.forEach((ref) => ref.deref().close());
   `, server.url);
-  await once(child.stdout, "data");
-  const before = residentBytes(child.pid);
-  const { response } = server.requests[0];
-  // Until the socket takes nothing for a while in which much else goes to and fro.
-  for (let sent = -1; sent !== sentBytes(response);) {
-    sent = sentBytes(response);
-    for (let round = 0; round < 100; round++) {
-      await (await fetch(`${server.url}ping`)).arrayBuffer();
-    }
-  }
-  const taken = sentBytes(response);
-  const growth = residentBytes(child.pid) - before;
-  assert.ok(taken < OFFERED / 4, `${taken} bytes were taken`);
-  assert.ok(growth < OFFERED / 4, `${growth} bytes more`);
-  child.stdin.end("x");
-  const { code, stdout } = await outcome;
-  // Nothing is lost by it.
-  assert.deepEqual([code, stdout.split("\n").at(-2)], [0, String(OFFERED / 1024)]);
+  assert.equal(said, "55 5\n");
 });
-
-// As many bytes as the socket has taken.
-function sentBytes(response) {
-  return response.socket.bytesWritten - response.socket.writableLength;
-}
-
-// As far as the system tells.
-function residentBytes(pid) {
-  if (process.platform !== "linux") {
-    return 0;
-  }
-  return 1024 * Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
-}
-
-// An answer that never ends, as fast as it is taken.
-function flood(_, response) {
-  begin(response);
-  const text = "data: 1\n\n".repeat(500);
-  const more = () => {
-    while (!response.destroyed && response.write(text));
-  };
-  response.on("drain", more);
-  more();
-}

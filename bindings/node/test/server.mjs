@@ -41,6 +41,17 @@ export function cut(...chunks) {
   };
 }
 
+/** An answer that never ends, as fast as it is taken. */
+export function flood(_, response) {
+  begin(response);
+  const text = "data: 1\n\n".repeat(500);
+  const more = () => {
+    while (!response.destroyed && response.write(text));
+  };
+  response.on("drain", more);
+  more();
+}
+
 /** An answer with this status, and these headers, and a body that must not be read as events. */
 export function status(code, headers = {}) {
   return (_, response) => {
