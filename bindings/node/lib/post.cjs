@@ -6,10 +6,10 @@ const { Mailbox, Source } = require("./native.cjs");
 const { setInterval, clearInterval } = globalThis;
 
 // As the native part has them.
-const kind = { MESSAGE: 0, OPEN: 1, DISCONNECTED: 2, CLOSED: 3 };
+const kind = { MESSAGE: 0, OPEN: 1, DISCONNECTED: 2, CLOSED: 3, ASKED: 4 };
 const AS_BEFORE = 0xffff_ffff;
 /** How the batch that was taken last is cut: the count of its entries, and four numbers for each. */
-const NUMBERS = new Uint32Array(1 + 4 * 256);
+const NUMBERS = new Uint32Array(1 + 4 * (256 + 1));
 
 // What looks at a source, by its number, until it is closed.
 const looks = new Map();
@@ -37,6 +37,8 @@ function follow(options, look) {
   return {
     // The text of the next batch, and null if there is none.
     take: () => native.take(NUMBERS),
+    answer: (headers) => native.answer(headers),
+    refuse: (reason) => native.refuse(reason),
     close() {
       looks.delete(number);
       native.close();

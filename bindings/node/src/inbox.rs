@@ -50,6 +50,19 @@ impl Inbox {
         }
     }
 
+    /// Asks for the headers of an attempt, at once: there is one question at a time.
+    pub(crate) fn ask(&self, attempt: u64, last_event_id: &str) {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return;
+        }
+        state.batch.push_asked(attempt, last_event_id);
+        if std::mem::take(&mut state.is_awaited) {
+            drop(state);
+            self.bell.ring(self.id);
+        }
+    }
+
     /// The batch that waits. If there is none, the bell is rung as soon as there is one.
     pub(crate) fn take(&self) -> Option<Batch> {
         let batch = {
