@@ -192,6 +192,7 @@ test("a wrong option is named", () => {
     ["headers", 5, { "a b": "c" }, { a: "b\nc" }, { a: "\u{100}" }, { "Last-Event-ID": "1" }],
     ["method", "", "G T", "CONNECT", "trace", "GÉT", "GET\n", 5, {}],
     ["body", 5, {}, ["x"], true],
+    ["ca", 5, {}, ["x"]],
     ["origin", "", "nonsense", "http://a/b", "http://a/?q", "http://b@a", "mailto:a@b", 5, {}],
     ["cookieJar", {}, "a=b", new Map()],
     ["profile", "Strict", "", 1, {}],
@@ -214,7 +215,7 @@ test("a wrong option is named", () => {
 });
 
 test("an option that is undefined is not there", (t) => {
-  const names = ["baseURL", "headers", "method", "body", "origin", "cookieJar", "profile"];
+  const names = ["baseURL", "headers", "method", "body", "ca", "origin", "cookieJar", "profile"];
   const rest = ["lastEventId", "ref", "signal", "onDisconnect"];
   const tidings = Object.fromEntries([...names, ...rest].map((name) => [name, undefined]));
   assert.equal(connect(t, NOWHERE, { tidings }).readyState, EventSource.CONNECTING);

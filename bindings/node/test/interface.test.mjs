@@ -173,6 +173,8 @@ test("a message is a MessageEvent", async (t) => {
   await watched.nextOf("open");
   const event = await watched.next();
   assert.equal(event.constructor, MessageEvent);
+  assert.equal(event.isTrusted, true);
+  assert.equal(Object.prototype.toString.call(event), "[object MessageEvent]");
   assert.deepEqual(brief(event), ["join", "a\nb", "7"]);
   assert.equal(event.origin, server.origin);
   assert.equal(event.target, source);
@@ -192,6 +194,8 @@ test("open and error are plain events", async (t) => {
   const error = await watched.nextOf("error");
   for (const event of [open, error]) {
     assert.equal(event.constructor, Event);
+    assert.equal(event.isTrusted, true);
+    assert.equal(Object.prototype.toString.call(event), "[object Event]");
     assert.equal("data" in event, false);
     assert.equal("message" in event, false);
     assert.equal(event.target, source);
