@@ -1,7 +1,7 @@
 "use strict";
 // What passes between the sources of this thread and the native part.
 
-const { Mailbox, Source } = require("./native.cjs");
+const { Mailbox, Source } = require("./binding.cjs");
 
 const { setInterval, clearInterval } = globalThis;
 
