@@ -18,8 +18,8 @@ use url::Url;
 
 use crate::http_client::default_client;
 use crate::request::Hook;
-use crate::transport::Transport;
 use crate::transport::public;
+use crate::transport::{REFUSAL_WAIT, Transport};
 use crate::{Attempt, EventSource, HookError, Request, ResumeToken};
 
 /// Sets up an [`EventSource`].
@@ -56,6 +56,7 @@ pub struct Builder {
     preflights_last_event_id: Option<bool>,
     commit: Commit,
     limits: Limits,
+    refusal_wait: Duration,
     hook: Option<Hook>,
     client: Option<reqwest::Client>,
     #[cfg(feature = "cookies")]
@@ -84,6 +85,7 @@ impl Builder {
             preflights_last_event_id: None,
             commit: Commit::default(),
             limits: Limits::default(),
+            refusal_wait: REFUSAL_WAIT,
             hook: None,
             client: None,
             #[cfg(feature = "cookies")]
@@ -292,6 +294,14 @@ impl Builder {
         self
     }
 
+    /// How long a refused response may take to say why: up to 16 KiB of its body are in
+    /// [`Error::Refused`](crate::Error::Refused). With zero, the error comes with the response's head.
+    /// Default: 2 seconds.
+    pub const fn refusal_wait(mut self, refusal_wait: Duration) -> Self {
+        self.refusal_wait = refusal_wait;
+        self
+    }
+
     /// Makes the requests with this client, with its proxies, certificates and timeouts.
     ///
     /// Build it with [`reqwest::redirect::Policy::none`], as the source follows redirects itself. A
@@ -353,7 +363,7 @@ impl Builder {
             Some(client) => client,
             None => default_client(&url).map_err(BuildError::Client)?,
         };
-        let transport = Transport::new(client);
+        let transport = Transport::new(client, self.refusal_wait);
         #[cfg(feature = "cookies")]
         let transport = transport.with_cookies(self.cookies);
         let template = Request {

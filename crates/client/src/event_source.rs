@@ -463,7 +463,7 @@ impl EventSource {
             }
             // It may say what to do.
             ReadyState::Closed => {
-                self.io = Io::Refused(transport::refusal_body(response));
+                self.io = self.transport.refusal_body(response).map_or(Io::Idle, Io::Refused);
             }
             _ => {}
         }

@@ -49,7 +49,7 @@ impl EventStream<ResponseBytes> {
             return Ok(Self::new(response.bytes_stream().map_err(NetworkError::from).boxed()));
         };
         drop(headers);
-        let body = transport::refusal_body(response).await;
+        let body = transport::refusal_body(response, transport::REFUSAL_WAIT).await;
         Err(Refusal { cause, body: String::from_utf8_lossy(&body).into_owned() })
     }
 }

@@ -16,14 +16,17 @@ use crate::Request;
 /// What makes the requests of one source.
 pub(crate) struct Transport {
     client: Client,
+    /// How long a refused response may take to say why.
+    refusal_wait: Duration,
     #[cfg(feature = "cookies")]
     cookies: Option<Arc<dyn reqwest::cookie::CookieStore>>,
 }
 
 impl Transport {
-    pub(crate) const fn new(client: Client) -> Self {
+    pub(crate) const fn new(client: Client, refusal_wait: Duration) -> Self {
         Self {
             client,
+            refusal_wait,
             #[cfg(feature = "cookies")]
             cookies: None,
         }
@@ -35,6 +38,15 @@ impl Transport {
         cookies: Option<Arc<dyn reqwest::cookie::CookieStore>>,
     ) -> Self {
         Self { cookies, ..self }
+    }
+
+    /// The body of a refusal; none if nobody waits for it.
+    pub(crate) fn refusal_body(
+        &self,
+        response: reqwest::Response,
+    ) -> Option<BoxFuture<'static, Vec<u8>>> {
+        let wait = Some(self.refusal_wait).filter(|wait| !wait.is_zero())?;
+        Some(refusal_body(response, wait))
     }
 
     /// Sends what of `call` the machine's `request` is to carry. Dropping the future aborts it.
@@ -151,8 +163,11 @@ fn resolve(base: &Url, location: &HeaderValue) -> Option<Url> {
     Some(url)
 }
 
-/// The body of a refusal, as far as it comes soon and is short.
-pub(crate) fn refusal_body(mut response: reqwest::Response) -> BoxFuture<'static, Vec<u8>> {
+/// The body of a refusal, as far as it comes in time and is short.
+pub(crate) fn refusal_body(
+    mut response: reqwest::Response,
+    wait: Duration,
+) -> BoxFuture<'static, Vec<u8>> {
     Box::pin(async move {
         let mut body = Vec::new();
         let read = async {
@@ -164,7 +179,7 @@ pub(crate) fn refusal_body(mut response: reqwest::Response) -> BoxFuture<'static
             }
         };
         // What has come by then may do.
-        let _ = tokio::time::timeout(REFUSAL_TIME_MAX, read).await;
+        let _ = tokio::time::timeout(wait, read).await;
         body
     })
 }
@@ -180,9 +195,10 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
+/// How long a refusal may take to say why, unless the caller says otherwise.
+pub(crate) const REFUSAL_WAIT: Duration = Duration::from_secs(2);
 /// A problem document takes some hundred bytes.
 const REFUSAL_BYTES_MAX: usize = 16 << 10;
-const REFUSAL_TIME_MAX: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

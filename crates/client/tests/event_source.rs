@@ -168,6 +168,21 @@ async fn a_refusal_hands_over_what_the_server_says() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_nobody_waits_for_is_told_by_its_head() {
+    let peer = Peer::start().await;
+    let mut source =
+        EventSource::builder(peer.url("/")).refusal_wait(Duration::ZERO).build().unwrap();
+    let server = async {
+        let mut exchange = peer.accept().await;
+        exchange.send("HTTP/1.1 422 X\r\ncontent-length: 15\r\n\r\nno such pattern").await;
+        exchange
+    };
+    let (error, _open) = both(failed(&mut source), server).await;
+    let Error::Refused { body, .. } = error else { panic!("{error:?}") };
+    assert_eq!(body, "");
+}
+
+#[tokio::test]
 async fn the_wrong_type_stops_it() {
     let peer = Peer::start().await;
     let mut source =
