@@ -3,11 +3,11 @@
 // say how they are cut.
 
 // As the native part has them.
-const kind = { MESSAGE: 0, OPEN: 1, DISCONNECTED: 2, CLOSED: 3 };
+const kind = { MESSAGE: 0, OPEN: 1, DISCONNECTED: 2, CLOSED: 3, ASKED: 4 };
 const AS_BEFORE = 0xffff_ffff;
 const WIDE = 0x8000_0000;
 const HEAD = 2;
-const NUMBERS = HEAD + 4 * 256;
+const NUMBERS = HEAD + 4 * (256 + 1);
 
 // What the batch that was taken last is cut by. One array for all sources: a batch is read before
 // another is taken, or keeps a copy.
@@ -51,7 +51,8 @@ class Batch {
     this.kind = cut[at];
     this.first = this.#part(cut[at + 1]);
     this.second = this.#part(cut[at + 2]);
-    this.third = this.kind === kind.DISCONNECTED ? cut[at + 3] : this.#part(cut[at + 3]);
+    const isText = this.kind === kind.MESSAGE;
+    this.third = isText ? this.#part(cut[at + 3]) : cut[at + 3];
     this.#at = at + 4;
     return true;
   }

@@ -4,14 +4,18 @@
 
 const { kind } = require("./batch.cjs");
 const { doWhatWasLeft } = require("./between.cjs");
+const { TrustedEvent, TrustedMessageEvent } = require("./events.cjs");
 const { Handler } = require("./handler.cjs");
-const { readInit, documentURL } = require("./options.cjs");
+const { readInit, readHeaders, documentURL } = require("./options.cjs");
 const { follow, hold, letGo } = require("./post.cjs");
 
 // As they were when this was loaded: whoever replaces a global, such as a test its timers, does not
 // stop the sources.
-const { DOMException, Event, EventTarget, MessageEvent, URL, setImmediate } = globalThis;
+const { DOMException, EventTarget, URL, setImmediate } = globalThis;
 const { dispatchEvent } = EventTarget.prototype;
+
+// The tasks, which reach into a source.
+let takeBatch, message, announce, reestablish, fail, ask, setRef;
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -34,6 +38,7 @@ class EventSource extends EventTarget {
   #batch = null;
   #isRef;
   #onDisconnect;
+  #headersOf;
   #forgetSignal = null;
 
   constructor(url, eventSourceInitDict = undefined) {
@@ -42,12 +47,13 @@ class EventSource extends EventTarget {
     }
     super();
     url = `${url}`.toWellFormed();
-    const { withCredentials, base, isRef, signal, onDisconnect, extensions } = readInit(eventSourceInitDict);
+    const { withCredentials, base, isRef, signal, onDisconnect, headersOf, extensions } = readInit(eventSourceInitDict);
     const parsed = parse(url, base);
     this.#url = parsed.href;
     this.#withCredentials = withCredentials;
     this.#isRef = isRef;
     this.#onDisconnect = onDisconnect;
+    this.#headersOf = headersOf;
     if (signal?.aborted) {
       this.#readyState = CLOSED;
       return;
@@ -164,9 +170,24 @@ class EventSource extends EventTarget {
       case kind.DISCONNECTED:
         reestablish(this, first, third);
         break;
+      case kind.ASKED:
+        ask(this, first, third);
+        break;
       default:
         fail(this, first);
     }
+  }
+
+  // Has the headers of an attempt made; the attempt waits for them.
+  async #ask(lastEventId, attempt) {
+    let answer;
+    try {
+      answer = readHeaders(await this.#headersOf({ lastEventId, attempt }));
+    } catch (error) {
+      this.#follower?.refuse(`tidings.headers: ${error?.message ?? error}`);
+      return;
+    }
+    this.#follower?.answer(answer);
   }
 
   #report(reason, delay) {
@@ -186,7 +207,7 @@ class EventSource extends EventTarget {
     message = (source, type, lastEventId, data) => {
       if (source.#readyState !== CLOSED) {
         const origin = source.#origin;
-        dispatchEvent.call(source, new MessageEvent(type, { data, lastEventId, origin }));
+        dispatchEvent.call(source, new TrustedMessageEvent(type, { data, lastEventId, origin }));
       }
     };
 
@@ -194,7 +215,7 @@ class EventSource extends EventTarget {
       if (source.#readyState !== CLOSED) {
         source.#readyState = OPEN;
         source.#origin = origin;
-        dispatchEvent.call(source, new Event("open"));
+        dispatchEvent.call(source, new TrustedEvent("open"));
       }
     };
 
@@ -204,7 +225,7 @@ class EventSource extends EventTarget {
         source.#report(reason, delay);
         // Whoever was told of it may have closed the source.
         if (source.#readyState !== CLOSED) {
-          dispatchEvent.call(source, new Event("error"));
+          dispatchEvent.call(source, new TrustedEvent("error"));
         }
       }
     };
@@ -213,7 +234,13 @@ class EventSource extends EventTarget {
       if (source.#readyState !== CLOSED) {
         source.close();
         source.#report(reason, null);
-        dispatchEvent.call(source, new Event("error"));
+        dispatchEvent.call(source, new TrustedEvent("error"));
+      }
+    };
+
+    ask = (source, lastEventId, attempt) => {
+      if (source.#readyState !== CLOSED) {
+        source.#ask(lastEventId, attempt);
       }
     };
 
@@ -225,9 +252,6 @@ class EventSource extends EventTarget {
     };
   }
 }
-
-// The tasks, which reach into a source.
-var takeBatch, message, announce, reestablish, fail, setRef;
 
 function parse(url, base) {
   try {

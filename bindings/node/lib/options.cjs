@@ -1,6 +1,8 @@
 "use strict";
 // What a source is set up with: the standard's dictionary, and our own options in one member of it.
 
+const { readFileSync } = require("node:fs");
+
 const { CookieJar } = require("./native.cjs");
 
 const READERS = {
@@ -10,26 +12,10 @@ const READERS = {
     }
     return `${value}`;
   },
-  headers: (value) => {
-    try {
-      return [...new Headers(value)].flat();
-    } catch (error) {
-      throw new TypeError(`tidings.headers cannot be sent: ${error.message}`);
-    }
-  },
+  headers: (value) => (typeof value === "function" ? value : readHeaders(value)),
   method: text,
-  body: (value) => {
-    if (typeof value === "string") {
-      return Buffer.from(value);
-    }
-    if (value instanceof ArrayBuffer) {
-      return new Uint8Array(value);
-    }
-    if (ArrayBuffer.isView(value)) {
-      return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-    }
-    throw wrong("body", "a string, an ArrayBuffer or a view of one", value);
-  },
+  body: bytes,
+  ca: bytes,
   origin: text,
   cookieJar: (value) => {
     if (!(value instanceof CookieJar)) {
@@ -81,24 +67,36 @@ function readInit(dictionary) {
   }
   const { tidings, withCredentials } = dictionary;
   const options = { ...defaults, ...read(tidings, "tidings") };
-  const { headers = [], method, body, origin, cookieJar, profile, lastEventId } = options;
+  const { headers, method, body, origin, cookieJar, profile, lastEventId } = options;
   return {
     withCredentials: Boolean(withCredentials),
     base: options.baseURL,
     isRef: options.ref ?? true,
     signal: options.signal,
     onDisconnect: options.onDisconnect,
+    headersOf: typeof headers === "function" ? headers : undefined,
     // For the native part.
     extensions: {
-      headers,
+      headers: typeof headers === "function" ? [] : (headers ?? []),
+      asksHeaders: typeof headers === "function",
       method,
       body,
+      ca: options.ca ?? certificatesOfEnvironment(),
       origin,
       cookieJar,
       isResilient: profile === "resilient",
       lastEventId,
     },
   };
+}
+
+/** Names and values, one after the other. */
+function readHeaders(value) {
+  try {
+    return [...new Headers(value)].flat();
+  } catch (error) {
+    throw new TypeError(`tidings.headers cannot be sent: ${error.message}`);
+  }
 }
 
 /** The URL of the document, in a runtime that has one. */
@@ -126,6 +124,33 @@ function read(options, name) {
   return found;
 }
 
+function bytes(value, key) {
+  if (typeof value === "string") {
+    return Buffer.from(value);
+  }
+  if (value instanceof ArrayBuffer) {
+    return new Uint8Array(value);
+  }
+  if (ArrayBuffer.isView(value)) {
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+  throw wrong(key, "a string, an ArrayBuffer or a view of one", value);
+}
+
+// The certificates that the environment names for Node, which says at its start if it cannot read them.
+let environmentCertificates;
+
+function certificatesOfEnvironment() {
+  if (environmentCertificates === undefined) {
+    try {
+      environmentCertificates = readFileSync(process.env.NODE_EXTRA_CA_CERTS);
+    } catch {
+      environmentCertificates = null;
+    }
+  }
+  return environmentCertificates ?? undefined;
+}
+
 function text(value, key) {
   if (typeof value !== "string") {
     throw wrong(key, "a string", value);
@@ -138,4 +163,4 @@ function wrong(key, expected, value) {
   return new TypeError(`tidings.${key} must be ${expected}, not ${shown}`);
 }
 
-module.exports = { readInit, setDefaults, documentURL };
+module.exports = { readInit, readHeaders, setDefaults, documentURL };

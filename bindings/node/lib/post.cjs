@@ -32,6 +32,8 @@ function follow(options, look) {
   return {
     /** The next batch, and null if there is none. */
     take: () => takeBatch(native),
+    answer: (headers) => native.answer(headers),
+    refuse: (reason) => native.refuse(reason),
     close() {
       looks.delete(number);
       native.close();

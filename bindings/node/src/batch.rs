@@ -16,6 +16,7 @@ use tidings_client::{EventId, EventName};
 /// | open | origin | | |
 /// | disconnected | reason | – | the delay in milliseconds, no part of the text |
 /// | closed | reason | | |
+/// | asked for headers | the id to resume after | – | the attempt's number, no part of the text |
 ///
 /// [`AS_BEFORE`] in place of a length stands for the text of the message before, of which there may
 /// be none in the batch: for `message` and the empty id at first.
@@ -34,8 +35,9 @@ pub(crate) const BYTES_MAX: usize = 64 << 10;
 pub(crate) const NUMBERS: usize = 4;
 /// What stands before the entries: how many there are, and whether another batch waits.
 const HEAD: usize = 2;
-/// The numbers of a batch at most.
-pub(crate) const NUMBERS_MAX: usize = HEAD + NUMBERS * ENTRIES_MAX;
+/// The numbers of a batch at most: those before the entries, and a question besides them, which does
+/// not wait for room.
+pub(crate) const NUMBERS_MAX: usize = HEAD + NUMBERS * (ENTRIES_MAX + 1);
 /// The length of a part that is as it was in the message before.
 pub(crate) const AS_BEFORE: u32 = u32::MAX;
 /// With the length of a part that is not ASCII. No part is so long: the client's limits are far below.
@@ -45,6 +47,7 @@ pub(crate) const MESSAGE: u32 = 0;
 pub(crate) const OPEN: u32 = 1;
 pub(crate) const DISCONNECTED: u32 = 2;
 pub(crate) const CLOSED: u32 = 3;
+pub(crate) const ASKED: u32 = 4;
 
 /// The event type and the id of the newest message: most messages repeat one or both.
 #[derive(Debug, Default)]
@@ -93,6 +96,13 @@ impl Batch {
     pub(crate) fn push_closed(&mut self, reason: &str) {
         let reason = self.part(reason);
         self.numbers.extend([CLOSED, reason, 0, 0]);
+    }
+
+    /// Adds that the headers of an attempt are asked for.
+    pub(crate) fn push_asked(&mut self, attempt: u64, last_event_id: &str) {
+        let last_event_id = self.part(last_event_id);
+        let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
+        self.numbers.extend([ASKED, last_event_id, 0, attempt]);
     }
 
     /// Takes the other's entries after its own, unless they would be too many; then the other is as

@@ -1,7 +1,8 @@
 //! The follower: the task that reads a source, and puts what it says into its inbox.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{future::poll_fn, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll};
 
+use futures_util::FutureExt as _;
 use tidings_client::{Error, EventSource, Update};
 use tokio::task::yield_now;
 
@@ -12,10 +13,20 @@ use crate::{
 
 /// Follows the source until it ends, or nobody takes what it says.
 pub(crate) async fn follow(mut source: EventSource, inbox: Arc<Inbox>) {
+    let followed = AssertUnwindSafe(put_all(&mut source, &inbox)).catch_unwind().await;
+    if followed.is_err() {
+        // Rather closed than silent for ever.
+        let mut batch = Batch::default();
+        batch.push_closed("the client has panicked, which it never should");
+        inbox.put(&mut batch).await;
+    }
+}
+
+async fn put_all(source: &mut EventSource, inbox: &Inbox) {
     let mut before = Before::default();
     let mut batch = Batch::default();
     loop {
-        let is_over = fill(&mut source, &mut batch, &mut before).await;
+        let is_over = fill(source, &mut batch, &mut before).await;
         if !inbox.put(&mut batch).await || is_over {
             return;
         }

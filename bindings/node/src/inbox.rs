@@ -53,6 +53,18 @@ impl State {
         self.bytes += bytes;
         true
     }
+
+    /// Takes a question, room or not.
+    fn ask(&mut self, attempt: u64, last_event_id: &str) {
+        if self.batches.is_empty() {
+            self.batches.push_back(Batch::default());
+        }
+        if let Some(last) = self.batches.back_mut() {
+            let before = last.bytes();
+            last.push_asked(attempt, last_event_id);
+            self.bytes += last.bytes() - before;
+        }
+    }
 }
 
 impl Inbox {
@@ -77,6 +89,19 @@ impl Inbox {
                 }
             }
             self.room.notified().await;
+        }
+    }
+
+    /// Asks for the headers of an attempt, at once: there is one question at a time.
+    pub(crate) fn ask(&self, attempt: u64, last_event_id: &str) {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return;
+        }
+        state.ask(attempt, last_event_id);
+        if std::mem::take(&mut state.is_awaited) {
+            drop(state);
+            self.bell.ring(self.id);
         }
     }
 

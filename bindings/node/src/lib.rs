@@ -19,9 +19,11 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod asking;
 mod batch;
 mod cookie_jar;
 mod follower;
+mod headers;
 mod inbox;
 mod mailbox;
 mod options;

@@ -2,9 +2,11 @@
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use tidings_client::{BuildError, EventSource, Profile, http::Method, url::Url};
+use tidings_client::{EventSource, Profile, http::Method, url::Url};
 
-use crate::{cookie_jar::CookieJar, runtime};
+use std::sync::Arc;
+
+use crate::{asking::Asking, cookie_jar::CookieJar, headers, inbox::Inbox, runtime};
 
 /// What a source is set up with. JavaScript has looked at the types of all.
 #[napi(object, object_to_js = false)]
@@ -15,10 +17,14 @@ pub struct Options {
     pub with_credentials: bool,
     /// Names and values, one after the other.
     pub headers: Vec<String>,
+    /// Whether each attempt's headers are asked for.
+    pub asks_headers: bool,
     /// The method, GET if there is none.
     pub method: Option<String>,
     /// What every request sends.
     pub body: Option<Uint8Array>,
+    /// Certificate authorities to trust besides the platform's, as PEM.
+    pub ca: Option<Uint8Array>,
     /// The origin for which the source acts.
     pub origin: Option<String>,
     /// Whether the profile is the resilient one.
@@ -32,17 +38,25 @@ impl Options {
     ///
     /// # Errors
     /// A sentence that says what is wrong.
-    pub(crate) fn source(self, cookies: Option<&CookieJar>) -> Result<EventSource, String> {
+    pub(crate) fn source(
+        self,
+        cookies: Option<&CookieJar>,
+        asking: &Arc<Asking>,
+        inbox: &Arc<Inbox>,
+    ) -> Result<EventSource, String> {
         let url = Url::parse(&self.url).map_err(|error| error.to_string())?;
-        let client =
-            runtime::http_client(&url).map_err(|error| BuildError::Client(error).to_string())?;
+        let client = runtime::http_client(&url, self.ca.as_deref())?;
         let profile = if self.is_resilient { Profile::Resilient } else { Profile::Strict };
         let mut builder = EventSource::builder(url)
             .client(client)
             .profile(profile)
             .with_credentials(self.with_credentials);
-        for header in self.headers.chunks_exact(2) {
-            builder = builder.header(&header[0], &header[1]);
+        for (name, value) in headers::parsed(&self.headers)? {
+            builder = builder.header(name, value);
+        }
+        if self.asks_headers {
+            let (asking, inbox) = (Arc::clone(asking), Arc::clone(inbox));
+            builder = builder.on_request(move |attempt| asking.ask(&inbox, attempt));
         }
         if let Some(method) = self.method {
             let parsed = Method::from_bytes(method.as_bytes());

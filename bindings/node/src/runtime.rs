@@ -3,8 +3,13 @@
 use std::{collections::HashMap, io, sync::LazyLock, thread};
 
 use parking_lot::Mutex;
-use tidings_client::{default_client, is_loopback, reqwest, url::Url};
+use tidings_client::{
+    BuildError, client_with_roots, default_client, is_loopback, reqwest, url::Url,
+};
 use tokio::runtime::{Builder, Handle};
+
+// Who has more certificates than that in turn has new connections.
+const CLIENTS_MAX: usize = 16;
 
 /// The runtime, which is started when the first source is, and never ended.
 ///
@@ -27,15 +32,26 @@ pub(crate) fn runtime() -> io::Result<Handle> {
     Ok(started.insert(handle).clone())
 }
 
-/// The HTTP client of all sources to loopback, or of all others: it holds the connections that can be
-/// used again, and much memory.
-pub(crate) fn http_client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
-    static CLIENTS: LazyLock<Mutex<HashMap<bool, reqwest::Client>>> = LazyLock::new(Mutex::default);
+/// The HTTP client of all sources to loopback, or of all others, that trust these certificate
+/// authorities, which are PEM: it holds the connections that can be used again, and much memory.
+///
+/// # Errors
+/// A sentence that says why there is none.
+pub(crate) fn http_client(url: &Url, ca: Option<&[u8]>) -> Result<reqwest::Client, String> {
+    type Clients = HashMap<(bool, Option<Vec<u8>>), reqwest::Client>;
+    static CLIENTS: LazyLock<Mutex<Clients>> = LazyLock::new(Mutex::default);
     let mut clients = CLIENTS.lock();
-    if let Some(client) = clients.get(&is_loopback(url)) {
+    let key = (is_loopback(url), ca.map(<[u8]>::to_vec));
+    if let Some(client) = clients.get(&key) {
         return Ok(client.clone());
     }
-    let client = default_client(url)?;
-    clients.insert(is_loopback(url), client.clone());
+    let client = match ca {
+        Some(ca) => client_with_roots(url, ca).map_err(|error| error.to_string())?,
+        None => default_client(url).map_err(|error| BuildError::Client(error).to_string())?,
+    };
+    if clients.len() >= CLIENTS_MAX {
+        clients.clear();
+    }
+    clients.insert(key, client.clone());
     Ok(client)
 }

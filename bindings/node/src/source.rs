@@ -7,8 +7,8 @@ use napi_derive::napi;
 use tidings_client::Handle;
 
 use crate::{
-    batch::NUMBERS_MAX, cookie_jar::CookieJar, follower, inbox::Inbox, mailbox::Mailbox,
-    options::Options, runtime,
+    asking::Asking, batch::NUMBERS_MAX, cookie_jar::CookieJar, follower, inbox::Inbox,
+    mailbox::Mailbox, options::Options, runtime,
 };
 
 /// A source that is followed until it is closed.
@@ -26,6 +26,7 @@ type Numbers<'a> = &'a mut [u32];
 pub(crate) struct Line {
     handle: Handle,
     inbox: Arc<Inbox>,
+    asking: Arc<Asking>,
 }
 
 impl Line {
@@ -47,13 +48,14 @@ impl Source {
         options: Options,
         cookies: Option<&CookieJar>,
     ) -> napi::Result<Self> {
-        let source = options.source(cookies).map_err(napi::Error::from_reason)?;
+        let id = mailbox.number();
+        let inbox = Inbox::new(id, mailbox.bell());
+        let asking = Arc::default();
+        let source = options.source(cookies, &asking, &inbox).map_err(napi::Error::from_reason)?;
         let runtime = runtime::runtime().map_err(|error| {
             napi::Error::from_reason(format!("the system gives no thread to connect with: {error}"))
         })?;
-        let id = mailbox.number();
-        let inbox = Inbox::new(id, mailbox.bell());
-        let line = Arc::new(Line { handle: source.handle(), inbox: Arc::clone(&inbox) });
+        let line = Arc::new(Line { handle: source.handle(), inbox: Arc::clone(&inbox), asking });
         mailbox.enter(id, &line);
         runtime.spawn(follower::follow(source, inbox));
         Ok(Self { id, line, wide: Cell::default() })
@@ -87,6 +89,19 @@ impl Source {
     #[napi]
     pub fn wide(&self) -> Utf16String {
         self.wide.take().into()
+    }
+
+    /// Answers what headers the next attempt has: names and values, one after the other.
+    #[napi]
+    pub fn answer(&self, headers: Vec<String>) {
+        self.line.asking.answer(Ok(headers));
+    }
+
+    /// Says that there are no headers for the next attempt, and why: it is not made, and they are
+    /// asked for again later.
+    #[napi]
+    pub fn refuse(&self, reason: String) {
+        self.line.asking.answer(Err(reason));
     }
 
     /// Ends it and its connection, and drops what was not taken.

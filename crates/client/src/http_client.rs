@@ -6,7 +6,9 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::Client;
+use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use url::{Host, Url};
 
 /// The HTTP client of a source to `url` that is given none, for a program that has other requests
@@ -18,8 +20,49 @@ use url::{Host, Url};
 /// # Errors
 /// The environment's proxy settings cannot be read.
 pub fn default_client(url: &Url) -> Result<Client, reqwest::Error> {
+    // Reading the platform's roots takes longer than anything else here.
+    static TLS: OnceLock<rustls::ClientConfig> = OnceLock::new();
+    client(url, TLS.get_or_init(|| tls(&[])).clone())
+}
+
+/// A [default client](default_client) that also trusts the certificate authorities in `pem`, such as a
+/// company's own. Build it once: it reads the platform's roots anew.
+///
+/// # Errors
+/// [`RootsError`] if `pem` has no certificate, or one that cannot be read; or if the environment's
+/// proxy settings cannot be read.
+pub fn client_with_roots(url: &Url, pem: &[u8]) -> Result<Client, RootsError> {
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let roots = roots.map_err(|error| RootsError::Pem { reason: error.to_string() })?;
+    let mut known = RootCertStore::empty();
+    for root in &roots {
+        let added = known.add(root.clone());
+        added.map_err(|error| RootsError::Pem { reason: error.to_string() })?;
+    }
+    if roots.is_empty() {
+        return Err(RootsError::Pem { reason: "it has none".to_owned() });
+    }
+    client(url, tls(&roots)).map_err(RootsError::Client)
+}
+
+/// Why a client cannot trust what it is to trust.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootsError {
+    /// The text has no certificate, or one that cannot be read. The caller is at fault.
+    #[error("the certificates cannot be read, which must be PEM: {reason}")]
+    Pem {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The client could not be built, because of the environment.
+    #[error("the HTTP client could not be built: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+fn client(url: &Url, tls: rustls::ClientConfig) -> Result<Client, reqwest::Error> {
     let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls().clone())
+        .tls_backend_preconfigured(tls)
         // The state machine follows redirects, and decides which headers go along.
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
@@ -45,39 +88,40 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// TLS with the platform's roots, and with none if it has none: then https fails with an error that
-/// says so, and http works, which building a client the usual way would not allow.
+/// TLS with the platform's roots and these. If the platform has none, it is with these alone: then
+/// https fails with an error that says so, and http works, which building a client the usual way
+/// would not allow.
 ///
 /// A cryptography provider that the program has installed is used; none is installed.
-fn tls() -> &'static rustls::ClientConfig {
-    // Reading the platform's roots takes longer than anything else here.
-    static TLS: OnceLock<rustls::ClientConfig> = OnceLock::new();
-    TLS.get_or_init(|| {
-        let provider = CryptoProvider::get_default()
-            .cloned()
-            .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
-        let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .or_else(|_| {
-                // The program's provider supports no usual version of TLS.
-                let provider = Arc::new(rustls::crypto::ring::default_provider());
-                rustls::ClientConfig::builder_with_provider(provider)
-                    .with_safe_default_protocol_versions()
-            })
-            .expect("ring supports the usual versions of TLS");
-        let mut config = match rustls_platform_verifier::Verifier::new(provider) {
-            Ok(verifier) => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
-                .with_no_client_auth(),
-            Err(error) => {
-                tracing::warn!(%error, "no root certificates, so https connections will fail");
-                builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
-            }
-        };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config
-    })
+fn tls(roots: &[CertificateDer<'static>]) -> rustls::ClientConfig {
+    let provider = CryptoProvider::get_default()
+        .cloned()
+        .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .or_else(|_| {
+            // The program's provider supports no usual version of TLS.
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            rustls::ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+        })
+        .expect("ring supports the usual versions of TLS");
+    let verifier =
+        rustls_platform_verifier::Verifier::new_with_extra_roots(roots.iter().cloned(), provider);
+    let mut config = match verifier {
+        Ok(verifier) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth(),
+        Err(error) => {
+            tracing::warn!(%error, "no root certificates of the platform, so https connections will fail");
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(roots.iter().cloned());
+            builder.with_root_certificates(store).with_no_client_auth()
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
 }
 
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");

@@ -214,7 +214,7 @@ pub use error::{Error, HookFailure, NetworkError};
 pub use event_source::EventSource;
 pub use event_stream::{EventStream, ReadError};
 pub use handle::Handle;
-pub use http_client::{default_client, is_loopback};
+pub use http_client::{RootsError, client_with_roots, default_client, is_loopback};
 #[cfg(feature = "json")]
 pub use json::{JsonEvent, JsonEvents};
 pub use listeners::{Dispatch, ListenerId, ListenerOptions};
