@@ -4,8 +4,9 @@
 //   npm run bench -- --quick                whether all works, in under a minute
 //   npm run bench -- --rounds 3 --only llm  what has it in its name, in so many rounds
 //
-// The package is the build that lies in bindings/node: `npm run build` there first. It exits with 1 if
-// a bar is missed, but not with --quick, whose figures say little.
+// TIDINGS=PATH/lib/index.mjs measures another build in its place, to compare a change with. The package
+// is else the build that lies in bindings/node: `npm run build` there first. It exits with 1 if a bar is
+// missed, but not with --quick, whose figures say little.
 //
 // The server is a process of its own, and each figure is taken in another, which has nothing in it but
 // one contender. The contenders take turns in every round, so that whatever else the machine does falls
@@ -85,6 +86,10 @@ const { values: options } = parseArgs({
   options: { quick: { type: "boolean" }, rounds: { type: "string" }, only: { type: "string", default: "" } },
 });
 const wanted = measurements(options.quick).filter(({ name }) => name.includes(options.only));
+if (wanted.length === 0) {
+  const names = measurements(options.quick).map(({ name }) => name).join("; ");
+  throw new Error(`nothing has ${JSON.stringify(options.only)} in its name; there are ${names}`);
+}
 const server = await startServer();
 const cells = wanted.map((measurement) => ({ ...measurement, figures: {} }));
 for (const cell of cells) {
