@@ -1,7 +1,7 @@
 "use strict";
 
 const { EventSource, ref, unref } = require("./event-source.cjs");
-const { CookieJar } = require("./native.cjs");
+const { CookieJar } = require("./binding.cjs");
 const { setDefaults } = require("./options.cjs");
 
 module.exports = { EventSource, CookieJar, ref, unref, setDefaults };

@@ -3,7 +3,7 @@
 
 const { readFileSync } = require("node:fs");
 
-const { CookieJar } = require("./native.cjs");
+const { CookieJar } = require("./binding.cjs");
 
 const READERS = {
   baseURL: (value) => {

@@ -2,7 +2,7 @@
 // What passes between the sources of this thread and the native part.
 
 const { takeBatch } = require("./batch.cjs");
-const { Mailbox, Source } = require("./native.cjs");
+const { Mailbox, Source } = require("./binding.cjs");
 
 const { setInterval, clearInterval } = globalThis;
 
