@@ -13,10 +13,23 @@ const READERS = {
     return `${value}`;
   },
   headers: (value) => (typeof value === "function" ? value : readHeaders(value)),
-  method: text,
+  method: (value, key) => {
+    try {
+      // Some are in capitals whichever way they are written, and some are for nobody.
+      return new Request("http://localhost/", { method: text(value, key) }).method;
+    } catch {
+      throw wrong(key, "a method that fetch would send", value);
+    }
+  },
   body: bytes,
   ca: bytes,
-  origin: text,
+  origin: (value) => {
+    const { origin, href } = URL.canParse(value) ? new URL(value) : {};
+    if (value !== "null" && (typeof value !== "string" || href !== `${origin}/`)) {
+      throw wrong("origin", "an origin such as https://example.com, or null", value);
+    }
+    return origin ?? value;
+  },
   cookieJar: (value) => {
     if (!(value instanceof CookieJar)) {
       throw wrong("cookieJar", "a CookieJar of this package", value);
@@ -29,7 +42,12 @@ const READERS = {
     }
     return value;
   },
-  lastEventId: text,
+  lastEventId: (value, key) => {
+    if (/[\0\r\n]/.test(text(value, key))) {
+      throw wrong(key, "without CR, LF and NUL, as any id of a stream is", value);
+    }
+    return value;
+  },
   ref: (value) => {
     if (typeof value !== "boolean") {
       throw wrong("ref", "true or false", value);
@@ -92,11 +110,16 @@ function readInit(dictionary) {
 
 /** Names and values, one after the other. */
 function readHeaders(value) {
+  let headers;
   try {
-    return [...new Headers(value)].flat();
+    headers = new Headers(value);
   } catch (error) {
     throw new TypeError(`tidings.headers cannot be sent: ${error.message}`);
   }
+  if (headers.has("last-event-id")) {
+    throw new TypeError("tidings.headers must not have Last-Event-ID, which tidings.lastEventId is for");
+  }
+  return [...headers].flat();
 }
 
 /** The URL of the document, in a runtime that has one. */
