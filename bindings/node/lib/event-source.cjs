@@ -2,10 +2,12 @@
 // EventSource, as the HTML standard has it in "Server-sent events". The network, the parsing and the
 // reconnecting are in the native part; here is what a page would see of them.
 
-const { follow, hold, letGo, kind, AS_BEFORE, NUMBERS } = require("./post.cjs");
+const { kind } = require("./batch.cjs");
+const { doWhatWasLeft } = require("./between.cjs");
 const { TrustedEvent, TrustedMessageEvent } = require("./events.cjs");
 const { Handler } = require("./handler.cjs");
 const { readInit, readHeaders, documentURL } = require("./options.cjs");
+const { follow, hold, letGo } = require("./post.cjs");
 
 // As they were when this was loaded: whoever replaces a global, such as a test its timers, does not
 // stop the sources.
@@ -32,6 +34,8 @@ class EventSource extends EventTarget {
   // Of the message before: most messages repeat one or both.
   #type = "message";
   #lastEventId = "";
+  // A batch of which not all has been dispatched.
+  #batch = null;
   #isRef;
   #onDisconnect;
   #headersOf;
@@ -56,7 +60,7 @@ class EventSource extends EventTarget {
     }
     if (parsed.protocol === "http:" || parsed.protocol === "https:") {
       const options = { url: this.#url, withCredentials, ...extensions };
-      this.#follower = follow(options, () => this.#takeBatch());
+      this.#follower = follow(options, () => setImmediate(takeBatch, this));
     } else {
       // A network error that is futile to try again.
       setImmediate(fail, this, `a URL of ${parsed.protocol} cannot be followed`);
@@ -121,43 +125,57 @@ class EventSource extends EventTarget {
     }
   }
 
-  // Each thing that happened gets a task of its own, as in a browser: what a listener left to a
+  // Each thing that happened is a task of its own, as in a browser: what a listener left to a
   // microtask or to the next tick is done before the next event.
   #takeBatch() {
-    const text = this.#follower?.take() ?? null;
-    if (text === null) {
+    const isBegun = this.#batch !== null;
+    const batch = this.#batch ?? this.#follower?.take() ?? null;
+    if (batch === null) {
       return;
     }
-    let from = 0;
-    const part = (length) => text.slice(from, (from += length));
-    for (let entry = 0, at = 1; entry < NUMBERS[0]; entry++, at += 4) {
-      const first = NUMBERS[at + 1];
-      switch (NUMBERS[at]) {
-        case kind.MESSAGE: {
-          const second = NUMBERS[at + 2];
-          if (first !== AS_BEFORE) {
-            this.#type = part(first);
-          }
-          if (second !== AS_BEFORE) {
-            this.#lastEventId = part(second);
-          }
-          setImmediate(message, this, this.#type, this.#lastEventId, part(NUMBERS[at + 3]));
-          break;
-        }
-        case kind.OPEN:
-          setImmediate(announce, this, part(first));
-          break;
-        case kind.DISCONNECTED:
-          setImmediate(reestablish, this, part(first), NUMBERS[at + 3]);
-          break;
-        case kind.ASKED:
-          setImmediate(ask, this, part(first), NUMBERS[at + 3]);
-          break;
-        default:
-          setImmediate(fail, this, part(first));
+    this.#batch = null;
+    // Before any listener: what it enters of an AsyncLocalStorage does not go on to the next batch.
+    if (!isBegun && batch.isMore) {
+      setImmediate(takeBatch, this);
+    }
+    let isWhole = false;
+    try {
+      // Something threw, and what else was left of the event before is still to be done.
+      if (isBegun) {
+        doWhatWasLeft();
+      }
+      do {
+        isWhole = !batch.next();
+      } while (!isWhole && (this.#handle(batch), doWhatWasLeft()));
+    } finally {
+      // What a listener threw comes out here; or each event gets an immediate.
+      if (!isWhole && this.#readyState !== CLOSED) {
+        batch.keep();
+        this.#batch = batch;
+        setImmediate(takeBatch, this);
       }
     }
-    setImmediate(takeBatch, this);
+  }
+
+  #handle({ kind: what, first, second, third }) {
+    switch (what) {
+      case kind.MESSAGE:
+        this.#type = first ?? this.#type;
+        this.#lastEventId = second ?? this.#lastEventId;
+        message(this, this.#type, this.#lastEventId, third);
+        break;
+      case kind.OPEN:
+        announce(this, first);
+        break;
+      case kind.DISCONNECTED:
+        reestablish(this, first, third);
+        break;
+      case kind.ASKED:
+        ask(this, first, third);
+        break;
+      default:
+        fail(this, first);
+    }
   }
 
   // Has the headers of an attempt made; the attempt waits for them.

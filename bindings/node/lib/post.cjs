@@ -1,23 +1,18 @@
 "use strict";
 // What passes between the sources of this thread and the native part.
 
+const { takeBatch } = require("./batch.cjs");
 const { Mailbox, Source } = require("./binding.cjs");
 
 const { setInterval, clearInterval } = globalThis;
-
-// As the native part has them.
-const kind = { MESSAGE: 0, OPEN: 1, DISCONNECTED: 2, CLOSED: 3, ASKED: 4 };
-const AS_BEFORE = 0xffff_ffff;
-/** How the batch that was taken last is cut: the count of its entries, and four numbers for each. */
-const NUMBERS = new Uint32Array(1 + 4 * (256 + 1));
 
 // What looks at a source, by its number, until it is closed.
 const looks = new Map();
 let mailbox = null;
 
 /**
- * Connects, and calls `look` whenever there is a batch to take and the last one to be asked for one
- * found none.
+ * Connects, and calls `look` when there is a batch to take: the first one, and the next after one that
+ * said that there are no more.
  */
 function follow(options, look) {
   mailbox ??= new Mailbox(() => {
@@ -35,8 +30,8 @@ function follow(options, look) {
   const number = native.id;
   looks.set(number, look);
   return {
-    // The text of the next batch, and null if there is none.
-    take: () => native.take(NUMBERS),
+    /** The next batch, and null if there is none. */
+    take: () => takeBatch(native),
     answer: (headers) => native.answer(headers),
     refuse: (reason) => native.refuse(reason),
     close() {
@@ -62,4 +57,4 @@ function letGo() {
   }
 }
 
-module.exports = { follow, hold, letGo, kind, AS_BEFORE, NUMBERS };
+module.exports = { follow, hold, letGo };

@@ -2,10 +2,13 @@
 
 use tidings_client::{EventId, EventName};
 
-/// What happened to a source, one thing after the other: a text, and the numbers that cut it.
+/// What happened to a source, one thing after the other: texts, and the numbers that cut them.
 ///
 /// An entry is its kind and three numbers, [`NUMBERS`] in all: the lengths of its parts, in the order
-/// in which they stand in the text, in UTF-16 code units as JavaScript counts them.
+/// in which they stand in the text, in UTF-16 code units as JavaScript counts them. Parts of ASCII
+/// alone stand in one text, of a byte a character, and the others in one of two, with [`WIDE`] in
+/// their lengths: one text for all would have two bytes a character throughout for a single emoji, and
+/// it would be JavaScript's thread that decodes it.
 ///
 /// | kind | first part | second part | third part |
 /// | --- | --- | --- | --- |
@@ -19,7 +22,8 @@ use tidings_client::{EventId, EventName};
 /// be none in the batch: for `message` and the empty id at first.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    text: String,
+    narrow: String,
+    wide: Vec<u16>,
     numbers: Vec<u32>,
 }
 
@@ -29,11 +33,15 @@ pub(crate) const ENTRIES_MAX: usize = 256;
 pub(crate) const BYTES_MAX: usize = 64 << 10;
 /// Numbers of an entry.
 pub(crate) const NUMBERS: usize = 4;
-/// The numbers of a batch at most: its count of entries, and a question besides them, which does not
-/// wait for room.
-pub(crate) const NUMBERS_MAX: usize = 1 + NUMBERS * (ENTRIES_MAX + 1);
+/// What stands before the entries: how many there are, and whether another batch waits.
+const HEAD: usize = 2;
+/// The numbers of a batch at most: those before the entries, and a question besides them, which does
+/// not wait for room.
+pub(crate) const NUMBERS_MAX: usize = HEAD + NUMBERS * (ENTRIES_MAX + 1);
 /// The length of a part that is as it was in the message before.
 pub(crate) const AS_BEFORE: u32 = u32::MAX;
+/// With the length of a part that is not ASCII. No part is so long: the client's limits are far below.
+pub(crate) const WIDE: u32 = 1 << 31;
 
 pub(crate) const MESSAGE: u32 = 0;
 pub(crate) const OPEN: u32 = 1;
@@ -54,7 +62,12 @@ impl Batch {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.entries() >= ENTRIES_MAX || self.text.len() >= BYTES_MAX
+        self.entries() >= ENTRIES_MAX || self.bytes() >= BYTES_MAX
+    }
+
+    /// The bytes of its texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.narrow.len() + size_of_val(self.wide.as_slice())
     }
 
     /// Adds a message.
@@ -95,30 +108,31 @@ impl Batch {
     /// Takes the other's entries after its own, unless they would be too many; then the other is as
     /// it was.
     pub(crate) fn absorb(&mut self, other: &mut Self) -> bool {
-        if self.is_empty() {
-            std::mem::swap(self, other);
-            return true;
-        }
         let fits = self.entries() + other.entries() <= ENTRIES_MAX
-            && self.text.len() + other.text.len() <= BYTES_MAX;
+            && self.bytes() + other.bytes() <= BYTES_MAX;
         if fits {
-            self.text.push_str(&other.text);
+            self.narrow.push_str(&other.narrow);
+            self.wide.append(&mut other.wide);
             self.numbers.append(&mut other.numbers);
-            other.text.clear();
+            other.narrow.clear();
         }
         fits
     }
 
-    /// The text; its numbers go into `numbers`, the count of its entries first.
-    pub(crate) fn unload(self, numbers: &mut [u32; NUMBERS_MAX]) -> String {
-        let (count, cuts) = numbers.split_first_mut().expect("there is a first number");
-        *count = self.entries() as u32;
+    /// Its texts; its numbers go into `numbers`.
+    pub(crate) fn unload(
+        self,
+        is_more: bool,
+        numbers: &mut [u32; NUMBERS_MAX],
+    ) -> (String, Vec<u16>) {
+        numbers[0] = self.entries() as u32;
+        numbers[1] = u32::from(is_more);
         // Nothing is added to a batch that is full.
-        cuts[..self.numbers.len()].copy_from_slice(&self.numbers);
-        self.text
+        numbers[HEAD..][..self.numbers.len()].copy_from_slice(&self.numbers);
+        (self.narrow, self.wide)
     }
 
-    fn entries(&self) -> usize {
+    pub(crate) fn entries(&self) -> usize {
         self.numbers.len() / NUMBERS
     }
 
@@ -132,8 +146,12 @@ impl Batch {
     }
 
     fn part(&mut self, text: &str) -> u32 {
-        self.text.push_str(text);
-        let length = if text.is_ascii() { text.len() } else { text.encode_utf16().count() };
-        length as u32
+        if text.is_ascii() {
+            self.narrow.push_str(text);
+            return text.len() as u32;
+        }
+        let before = self.wide.len();
+        self.wide.extend(text.encode_utf16());
+        (self.wide.len() - before) as u32 | WIDE
     }
 }

@@ -4,6 +4,7 @@ use std::{future::poll_fn, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::P
 
 use futures_util::FutureExt as _;
 use tidings_client::{Error, EventSource, Update};
+use tokio::task::yield_now;
 
 use crate::{
     batch::{Batch, Before},
@@ -34,6 +35,7 @@ async fn put_all(source: &mut EventSource, inbox: &Inbox) {
 
 /// Fills the batch with what there is, at least one thing. True if nothing follows.
 async fn fill(source: &mut EventSource, batch: &mut Batch, before: &mut Before) -> bool {
+    let mut waited_at = 0;
     poll_fn(|context| {
         loop {
             // The future holds nothing: to drop it loses nothing.
@@ -47,9 +49,16 @@ async fn fill(source: &mut EventSource, batch: &mut Batch, before: &mut Before) 
                     batch.push_closed("the response has ended");
                     return Poll::Ready(true);
                 }
-                // What is there goes at once; the source is asked again after that.
-                Poll::Pending if !batch.is_empty() => return Poll::Ready(false),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if batch.is_empty() => return Poll::Pending,
+                // The others had their turn, and there is no more: what is there goes at once.
+                Poll::Pending if batch.entries() == waited_at => return Poll::Ready(false),
+                // HTTP hands over a chunk when it is asked to, and may have read more of them. To wake
+                // JavaScript for each costs more than to ask once again.
+                Poll::Pending => {
+                    waited_at = batch.entries();
+                    let _ = pin!(yield_now()).poll(context);
+                    return Poll::Pending;
+                }
             }
             if batch.is_full() {
                 return Poll::Ready(false);

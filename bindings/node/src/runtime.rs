@@ -1,38 +1,35 @@
-//! The runtime: tokio's threads, which all JavaScript threads of the process share.
+//! The runtime: the thread of tokio that all JavaScript threads of the process share.
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::{LazyLock, OnceLock},
-};
+use std::{collections::HashMap, io, sync::LazyLock, thread};
 
 use parking_lot::Mutex;
 use tidings_client::{
     BuildError, client_with_roots, default_client, is_loopback, reqwest, url::Url,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle};
 
-// More than JavaScript's one thread can take from them.
-const THREADS_MAX: usize = 4;
 // Who has more certificates than that in turn has new connections.
 const CLIENTS_MAX: usize = 16;
 
 /// The runtime, which is started when the first source is, and never ended.
 ///
+/// It has one thread, which reads faster than JavaScript's takes. With a second one, the two tasks of
+/// a source, hyper's and its follower, would wake each other across threads for each chunk.
+///
 /// # Errors
-/// The system gives no threads.
-pub(crate) fn runtime() -> io::Result<&'static Runtime> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
+/// The system gives no thread.
+pub(crate) fn runtime() -> io::Result<Handle> {
+    static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
+    let mut started = RUNTIME.lock();
+    if let Some(handle) = &*started {
+        return Ok(handle.clone());
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(cores.min(THREADS_MAX))
-        .thread_name("tidings")
-        .enable_all()
-        .build()?;
-    Ok(RUNTIME.get_or_init(|| runtime))
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new()
+        .name("tidings".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(started.insert(handle).clone())
 }
 
 /// The HTTP client of all sources to loopback, or of all others, that trust these certificate

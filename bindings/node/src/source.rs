@@ -1,7 +1,8 @@
 //! A source, as JavaScript holds it.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
+use napi::bindgen_prelude::{Latin1String, Utf16String};
 use napi_derive::napi;
 use tidings_client::Handle;
 
@@ -15,6 +16,7 @@ use crate::{
 pub struct Source {
     id: u32,
     line: Arc<Line>,
+    wide: Cell<Vec<u16>>,
 }
 
 // The macro takes a reference for an object of its own, unless it has a name.
@@ -51,14 +53,12 @@ impl Source {
         let asking = Arc::default();
         let source = options.source(cookies, &asking, &inbox).map_err(napi::Error::from_reason)?;
         let runtime = runtime::runtime().map_err(|error| {
-            napi::Error::from_reason(format!(
-                "the system gives no threads to connect with: {error}"
-            ))
+            napi::Error::from_reason(format!("the system gives no thread to connect with: {error}"))
         })?;
         let line = Arc::new(Line { handle: source.handle(), inbox: Arc::clone(&inbox), asking });
         mailbox.enter(id, &line);
         runtime.spawn(follower::follow(source, inbox));
-        Ok(Self { id, line })
+        Ok(Self { id, line, wide: Cell::default() })
     }
 
     /// The number by which the mailbox names it.
@@ -67,18 +67,28 @@ impl Source {
         self.id
     }
 
-    /// The next batch: its text; `numbers`, an array of as many as [`NUMBERS_MAX`], says how many
-    /// entries it has, and how they are cut. Nothing if there is none, and the mailbox tells when
-    /// there is.
+    /// The next batch: the text of its parts that are ASCII. `numbers`, an array of as many as
+    /// [`NUMBERS_MAX`], says how many entries it has, whether another batch waits, and how the texts are
+    /// cut. Nothing if there is none. Unless another waits, the mailbox tells when there is one.
     ///
     /// # Errors
     /// `numbers` has another length.
     #[napi]
-    pub fn take(&self, numbers: Numbers<'_>) -> napi::Result<Option<String>> {
+    pub fn take(&self, numbers: Numbers<'_>) -> napi::Result<Option<Latin1String>> {
         let numbers = numbers.as_mut_array::<NUMBERS_MAX>().ok_or_else(|| {
             napi::Error::from_reason(format!("the array must have {NUMBERS_MAX} numbers"))
         })?;
-        Ok(self.line.inbox.take().map(|batch| batch.unload(numbers)))
+        Ok(self.line.inbox.take().map(|(batch, is_more)| {
+            let (narrow, wide) = batch.unload(is_more, numbers);
+            self.wide.set(wide);
+            narrow.into()
+        }))
+    }
+
+    /// The text of the other parts of the batch that was taken last, once.
+    #[napi]
+    pub fn wide(&self) -> Utf16String {
+        self.wide.take().into()
     }
 
     /// Answers what headers the next attempt has: names and values, one after the other.
