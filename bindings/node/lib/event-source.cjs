@@ -206,8 +206,7 @@ class EventSource extends EventTarget {
 
     message = (source, type, lastEventId, data) => {
       if (source.#readyState !== CLOSED) {
-        const origin = source.#origin;
-        dispatchEvent.call(source, new TrustedMessageEvent(type, { data, lastEventId, origin }));
+        dispatchEvent.call(source, new TrustedMessageEvent(type, data, source.#origin, lastEventId));
       }
     };
 
