@@ -7,7 +7,7 @@ const kind = { MESSAGE: 0, OPEN: 1, DISCONNECTED: 2, CLOSED: 3, ASKED: 4 };
 const AS_BEFORE = 0xffff_ffff;
 const WIDE = 0x8000_0000;
 const HEAD = 2;
-const NUMBERS = HEAD + 4 * (256 + 1);
+const NUMBERS = HEAD + 4 * (1024 + 1);
 
 // What the batch that was taken last is cut by. One array for all sources: a batch is read before
 // another is taken, or keeps a copy.

@@ -12,7 +12,7 @@ const { follow, hold, letGo } = require("./post.cjs");
 // As they were when this was loaded: whoever replaces a global, such as a test its timers, does not
 // stop the sources.
 const { DOMException, EventTarget, URL, setImmediate } = globalThis;
-const { dispatchEvent } = EventTarget.prototype;
+const { addEventListener, removeEventListener, dispatchEvent } = EventTarget.prototype;
 
 // The tasks, which reach into a source.
 let takeBatch, message, announce, reestablish, fail, ask, setRef;
@@ -36,6 +36,9 @@ class EventSource extends EventTarget {
   #lastEventId = "";
   // A batch of which not all has been dispatched.
   #batch = null;
+  // The type of the event that is being dispatched, and the listeners that wait until it has been.
+  #dispatching = null;
+  #later = [];
   #isRef;
   #onDisconnect;
   #headersOf;
@@ -92,7 +95,7 @@ class EventSource extends EventTarget {
   }
 
   set onopen(callback) {
-    this.#onopen.set(this, callback);
+    this.#onopen.set(this, callback, EventSource.prototype);
   }
 
   get onmessage() {
@@ -100,7 +103,7 @@ class EventSource extends EventTarget {
   }
 
   set onmessage(callback) {
-    this.#onmessage.set(this, callback);
+    this.#onmessage.set(this, callback, EventSource.prototype);
   }
 
   get onerror() {
@@ -108,7 +111,26 @@ class EventSource extends EventTarget {
   }
 
   set onerror(callback) {
-    this.#onerror.set(this, callback);
+    this.#onerror.set(this, callback, EventSource.prototype);
+  }
+
+  // Node calls a listener that is added during an event for that very event if others come after it;
+  // as DOM has it, it waits for the next.
+  addEventListener(type, callback, options) {
+    const isListener = typeof callback === "function" || (typeof callback === "object" && callback !== null);
+    if (this.#dispatching !== null && isListener && `${type}` === this.#dispatching) {
+      this.#later.push({ callback, options });
+    } else {
+      addEventListener.apply(this, arguments);
+    }
+  }
+
+  removeEventListener(type, callback, options) {
+    if (this.#later.length > 0 && `${type}` === this.#dispatching) {
+      const isOther = (one) => one.callback !== callback || isCapture(one.options) !== isCapture(options);
+      this.#later = this.#later.filter(isOther);
+    }
+    removeEventListener.apply(this, arguments);
   }
 
   close() {
@@ -122,6 +144,17 @@ class EventSource extends EventTarget {
     this.#forgetSignal = null;
     if (this.#isRef) {
       letGo();
+    }
+  }
+
+  #dispatch(event) {
+    this.#dispatching = event.type;
+    dispatchEvent.call(this, event);
+    this.#dispatching = null;
+    if (this.#later.length > 0) {
+      const later = this.#later;
+      this.#later = [];
+      later.forEach(({ callback, options }) => addEventListener.call(this, event.type, callback, options));
     }
   }
 
@@ -184,7 +217,8 @@ class EventSource extends EventTarget {
     try {
       answer = readHeaders(await this.#headersOf({ lastEventId, attempt }));
     } catch (error) {
-      this.#follower?.refuse(`tidings.headers: ${error?.message ?? error}`);
+      const reason = `${error?.message ?? error}`;
+      this.#follower?.refuse(reason.startsWith("tidings.headers") ? reason : `tidings.headers: ${reason}`);
       return;
     }
     this.#follower?.answer(answer);
@@ -206,7 +240,7 @@ class EventSource extends EventTarget {
 
     message = (source, type, lastEventId, data) => {
       if (source.#readyState !== CLOSED) {
-        dispatchEvent.call(source, new TrustedMessageEvent(type, data, source.#origin, lastEventId));
+        source.#dispatch(new TrustedMessageEvent(type, data, source.#origin, lastEventId));
       }
     };
 
@@ -214,7 +248,7 @@ class EventSource extends EventTarget {
       if (source.#readyState !== CLOSED) {
         source.#readyState = OPEN;
         source.#origin = origin;
-        dispatchEvent.call(source, new TrustedEvent("open"));
+        source.#dispatch(new TrustedEvent("open"));
       }
     };
 
@@ -224,7 +258,7 @@ class EventSource extends EventTarget {
         source.#report(reason, delay);
         // Whoever was told of it may have closed the source.
         if (source.#readyState !== CLOSED) {
-          dispatchEvent.call(source, new TrustedEvent("error"));
+          source.#dispatch(new TrustedEvent("error"));
         }
       }
     };
@@ -233,7 +267,7 @@ class EventSource extends EventTarget {
       if (source.#readyState !== CLOSED) {
         source.close();
         source.#report(reason, null);
-        dispatchEvent.call(source, new TrustedEvent("error"));
+        source.#dispatch(new TrustedEvent("error"));
       }
     };
 
@@ -250,6 +284,10 @@ class EventSource extends EventTarget {
       source.#isRef = isRef;
     };
   }
+}
+
+function isCapture(options) {
+  return Boolean(typeof options === "object" && options !== null ? options.capture : options);
 }
 
 function parse(url, base) {
@@ -274,6 +312,8 @@ Object.defineProperties(EventSource.prototype, {
   onopen: ENUMERABLE,
   onmessage: ENUMERABLE,
   onerror: ENUMERABLE,
+  addEventListener: ENUMERABLE,
+  removeEventListener: ENUMERABLE,
   close: ENUMERABLE,
   [Symbol.toStringTag]: { value: "EventSource", configurable: true },
 });

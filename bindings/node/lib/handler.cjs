@@ -1,8 +1,6 @@
 "use strict";
 // Event handler attributes, as the HTML standard has them in "Event handlers".
 
-const { addEventListener, removeEventListener } = EventTarget.prototype;
-
 /** One attribute of a source, such as `onmessage`. */
 class Handler {
   callback = null;
@@ -15,13 +13,14 @@ class Handler {
 
   /**
    * Sets it. Its place among the listeners is that of the first callback since there was none, so
-   * that replacing one by another does not move it.
+   * that replacing one by another does not move it. `members` are those of its interface, which a
+   * class derived from it may have overridden.
    */
-  set(source, callback) {
+  set(source, callback, members) {
     const isObject = typeof callback === "function" || (typeof callback === "object" && callback !== null);
     this.callback = isObject ? callback : null;
     if (this.callback === null) {
-      removeEventListener.call(source, this.#type, this.#listener);
+      members.removeEventListener.call(source, this.#type, this.#listener);
       this.#listener = null;
     } else if (this.#listener === null) {
       this.#listener = (event) => {
@@ -30,7 +29,7 @@ class Handler {
           return this.callback.call(source, event);
         }
       };
-      addEventListener.call(source, this.#type, this.#listener);
+      members.addEventListener.call(source, this.#type, this.#listener);
     }
   }
 }

@@ -103,6 +103,8 @@ function readInit(dictionary) {
       origin,
       cookieJar,
       isResilient: profile === "resilient",
+      // Nobody else reads what a refusal says, and a browser does not wait for it.
+      waitsForRefusal: options.onDisconnect !== undefined,
       lastEventId,
     },
   };
@@ -140,7 +142,7 @@ function read(options, name) {
       const known = Object.keys(READERS).join(", ");
       throw new TypeError(`tidings.${key} is not an option; there are ${known}`);
     }
-    if (value !== undefined) {
+    if (value !== undefined && value !== null) {
       found[key] = READERS[key](value, key);
     }
   }

@@ -28,7 +28,7 @@ pub(crate) struct Batch {
 }
 
 /// Entries of a batch at most: as many events go to their listeners before anything else has its turn.
-pub(crate) const ENTRIES_MAX: usize = 256;
+pub(crate) const ENTRIES_MAX: usize = 1024;
 /// With so much text, a batch takes no further entry.
 pub(crate) const BYTES_MAX: usize = 64 << 10;
 /// Numbers of an entry.

@@ -31,7 +31,7 @@ struct State {
 }
 
 /// Batches that wait at most.
-const BATCHES_MAX: usize = 8;
+const BATCHES_MAX: usize = 4;
 /// With so many bytes that wait, there is no room for another batch.
 const BYTES_MAX: usize = 128 << 10;
 

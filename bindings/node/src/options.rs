@@ -1,10 +1,10 @@
 //! What a source is set up with, as JavaScript hands it over.
 
+use std::{sync::Arc, time::Duration};
+
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use tidings_client::{EventSource, Profile, http::Method, url::Url};
-
-use std::sync::Arc;
 
 use crate::{asking::Asking, cookie_jar::CookieJar, headers, inbox::Inbox, runtime};
 
@@ -29,6 +29,8 @@ pub struct Options {
     pub origin: Option<String>,
     /// Whether the profile is the resilient one.
     pub is_resilient: bool,
+    /// Whether a refusal waits for its body, to say why.
+    pub waits_for_refusal: bool,
     /// The id to resume after.
     pub last_event_id: Option<String>,
 }
@@ -57,6 +59,9 @@ impl Options {
         if self.asks_headers {
             let (asking, inbox) = (Arc::clone(asking), Arc::clone(inbox));
             builder = builder.on_request(move |attempt| asking.ask(&inbox, attempt));
+        }
+        if !self.waits_for_refusal {
+            builder = builder.refusal_wait(Duration::ZERO);
         }
         if let Some(method) = self.method {
             let parsed = Method::from_bytes(method.as_bytes());

@@ -11,6 +11,8 @@ const { EventSource } = esm;
 const NOWHERE = "http://127.0.0.1:1/";
 const ATTRIBUTES = ["url", "withCredentials", "readyState"];
 const HANDLERS = ["onopen", "onmessage", "onerror"];
+// Those that it has from EventTarget in any case, and does more exactly than Node.
+const LISTENERS = ["addEventListener", "removeEventListener"];
 const CONSTANTS = { CONNECTING: 0, OPEN: 1, CLOSED: 2 };
 
 test("it has the members of the standard and no others", () => {
@@ -18,7 +20,7 @@ test("it has the members of the standard and no others", () => {
   assert.equal(EventSource.length, 1);
   assert.deepEqual(
     Reflect.ownKeys(EventSource.prototype).sort(byName),
-    ["constructor", ...ATTRIBUTES, ...HANDLERS, "close", ...Object.keys(CONSTANTS), Symbol.toStringTag].sort(byName),
+    ["constructor", ...ATTRIBUTES, ...HANDLERS, ...LISTENERS, "close", ...Object.keys(CONSTANTS), Symbol.toStringTag].sort(byName),
   );
   assert.deepEqual(
     Reflect.ownKeys(EventSource).sort(byName),
@@ -26,7 +28,7 @@ test("it has the members of the standard and no others", () => {
   );
   assert.deepEqual(
     Object.keys(EventSource.prototype).sort(),
-    [...ATTRIBUTES, ...HANDLERS, "close", ...Object.keys(CONSTANTS)].sort(),
+    [...ATTRIBUTES, ...HANDLERS, ...LISTENERS, "close", ...Object.keys(CONSTANTS)].sort(),
   );
   assert.deepEqual(Object.keys(EventSource).sort(), Object.keys(CONSTANTS).sort());
 });

@@ -184,7 +184,26 @@ test("a listener that is removed is not called, not even for the event in hand",
   assert.deepEqual(seen, ["1", "2"]);
 });
 
-// By the last listener: Node's EventTarget goes on to one that is added while others are to come.
+// Where others are still to come, Node's own EventTarget would call it for the event in hand.
+test("a listener that is added before others are called waits for the next event", async (t) => {
+  const { source, seen } = await messages(t, "1", "2", "3");
+  const done = delivered(source, "3");
+  const added = (event) => seen.push(`added ${event.data}`);
+  const removed = () => seen.push("removed");
+  const first = () => {
+    source.addEventListener("message", added);
+    source.addEventListener("message", added);
+    source.addEventListener("message", removed, { capture: true });
+    source.removeEventListener("message", removed);
+    source.removeEventListener("message", removed, true);
+    source.onmessage = (event) => seen.push(`on ${event.data}`);
+  };
+  source.addEventListener("message", first, { once: true });
+  source.addEventListener("message", (event) => seen.push(event.data));
+  await done;
+  assert.deepEqual(seen, ["1", "2", "added 2", "on 2", "3", "added 3", "on 3"]);
+});
+
 test("a listener that is added during an event waits for the next", async (t) => {
   const { source, seen } = await messages(t, "1", "2");
   const done = delivered(source, "2");

@@ -1,6 +1,7 @@
 // Which responses are event streams, and which end a source for good.
 
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { EventSource } from "tidings";
 import { brief, connect, test, watch } from "./harness.mjs";
@@ -233,4 +234,18 @@ test("open comes with the head, before any event", async (t) => {
   assert.equal((await watched.next()).type, "open");
   server.requests[0].response.write(EVENT);
   assert.equal((await watched.next()).data, "1");
+});
+
+test("a refusal is told by its head, where nobody asks for what it says", async (t) => {
+  const server = await serve(t, (_, response) => {
+    response.writeHead(200, { "content-type": "text/html" });
+    response.write("<p>which does not end");
+  });
+  const error = await Promise.race([
+    watch(connect(t, server.url)).next(),
+    // With onDisconnect it would wait for two seconds.
+    delay(1_500, { type: "nothing" }, { ref: false }),
+  ]);
+  assert.equal(error.type, "error");
+  await (await server.request(1)).gone;
 });
