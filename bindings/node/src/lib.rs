@@ -12,8 +12,8 @@
 //! The network, the parsing and the reconnecting are the client's; the interface is JavaScript's, in
 //! `lib/`. Between them, events go in batches: one string with the text of many events, and numbers
 //! that say how it is cut. A source whose batches nobody takes is not read further, so that a slow
-//! listener holds up the server and fills no memory: [`inbox::BYTES_MAX`] bytes that wait, three batches
-//! of [`batch::BYTES_MAX`] (the last that waits, the next, and the one in JavaScript's hands), and an
+//! listener holds up the server and fills no memory: 128 KiB that wait, three batches
+//! of 64 KiB (the last that waits, the next, and the one in JavaScript's hands), and an
 //! event more in each are the most that is held for a source.
 
 #![deny(unsafe_code)]
