@@ -232,9 +232,10 @@ test("tidings/global installs it as the global, however it is loaded", async (t)
 
 test("the package itself installs no global", async (t) => {
   const { stdout } = await run(t, `
-    const before = Reflect.ownKeys(globalThis).length;
+    // By name: what Node loads for us may keep something of its own under a symbol.
+    const before = Object.getOwnPropertyNames(globalThis).length;
     await import("tidings");
-    console.log(Reflect.ownKeys(globalThis).length - before);
+    console.log(Object.getOwnPropertyNames(globalThis).length - before);
   `);
   assert.equal(stdout, "0\n");
 });
