@@ -41,6 +41,11 @@ class Batch {
     this.#text = text;
   }
 
+  /** Whether it has so much text that nobody should hold it for a short piece. */
+  get isLarge() {
+    return this.#text.length + (this.#wide?.length ?? 0) > 4096;
+  }
+
   /** Goes to the next entry, or to the first. False if there is none. */
   next() {
     const at = this.#at;
@@ -59,7 +64,11 @@ class Batch {
 
   /** Keeps it for when another has been taken. */
   keep() {
-    this.#numbers = this.#numbers.slice();
+    if (this.#numbers === numbers) {
+      this.#numbers = numbers.slice(this.#at, this.#end);
+      this.#end -= this.#at;
+      this.#at = 0;
+    }
     this.#wide ??= this.#native.wide();
   }
 

@@ -2,6 +2,8 @@
 // EventSource, as the HTML standard has it in "Server-sent events". The network, the parsing and the
 // reconnecting are in the native part; here is what a page would see of them.
 
+const { AsyncResource } = require("node:async_hooks");
+
 const { kind } = require("./batch.cjs");
 const { doWhatWasLeft } = require("./between.cjs");
 const { TrustedEvent, TrustedMessageEvent } = require("./events.cjs");
@@ -11,12 +13,14 @@ const { follow, hold, letGo } = require("./post.cjs");
 
 // As they were when this was loaded: whoever replaces a global, such as a test its timers, does not
 // stop the sources.
-const { DOMException, EventTarget, URL, setImmediate } = globalThis;
+const { AbortSignal, DOMException, EventTarget, URL, setImmediate, performance } = globalThis;
 const { addEventListener, removeEventListener, dispatchEvent } = EventTarget.prototype;
 
 // The tasks, which reach into a source.
 let takeBatch, message, announce, reestablish, fail, ask, setRef;
 
+// How long events go to their listeners before timers and input have their turn.
+const TURN_MS = 10;
 const CONNECTING = 0;
 const OPEN = 1;
 const CLOSED = 2;
@@ -63,7 +67,9 @@ class EventSource extends EventTarget {
     }
     if (parsed.protocol === "http:" || parsed.protocol === "https:") {
       const options = { url: this.#url, withCredentials, ...extensions };
-      this.#follower = follow(options, () => setImmediate(takeBatch, this));
+      // In the asynchronous context of whoever made the source, not of whoever made the first one.
+      const look = AsyncResource.bind(() => setImmediate(takeBatch, this), "EventSource");
+      this.#follower = follow(options, look);
     } else {
       // A network error that is futile to try again.
       setImmediate(fail, this, `a URL of ${parsed.protocol} cannot be followed`);
@@ -119,15 +125,18 @@ class EventSource extends EventTarget {
   addEventListener(type, callback, options) {
     const isListener = typeof callback === "function" || (typeof callback === "object" && callback !== null);
     if (this.#dispatching !== null && isListener && `${type}` === this.#dispatching) {
-      this.#later.push({ callback, options });
-    } else {
-      addEventListener.apply(this, arguments);
+      const flat = flattened(options);
+      if (flat.signal === undefined || flat.signal instanceof AbortSignal) {
+        this.#later.push({ callback, options: flat });
+        return;
+      }
     }
+    addEventListener.apply(this, arguments);
   }
 
   removeEventListener(type, callback, options) {
     if (this.#later.length > 0 && `${type}` === this.#dispatching) {
-      const isOther = (one) => one.callback !== callback || isCapture(one.options) !== isCapture(options);
+      const isOther = (one) => one.callback !== callback || one.options.capture !== flattened(options).capture;
       this.#later = this.#later.filter(isOther);
     }
     removeEventListener.apply(this, arguments);
@@ -140,6 +149,7 @@ class EventSource extends EventTarget {
     this.#readyState = CLOSED;
     this.#follower?.close();
     this.#follower = null;
+    this.#batch = null;
     this.#forgetSignal?.();
     this.#forgetSignal = null;
     if (this.#isRef) {
@@ -177,11 +187,18 @@ class EventSource extends EventTarget {
       if (isBegun) {
         doWhatWasLeft();
       }
+      const until = performance.now() + TURN_MS;
+      let count = 0;
       do {
         isWhole = !batch.next();
-      } while (!isWhole && (this.#handle(batch), doWhatWasLeft()));
+        // To look at the clock is no small part of an event.
+      } while (!isWhole && (this.#handle(batch), doWhatWasLeft()) && (++count % 4 > 0 || performance.now() < until));
+      if (isWhole && batch.isLarge) {
+        this.#type = copied(this.#type);
+        this.#lastEventId = copied(this.#lastEventId);
+      }
     } finally {
-      // What a listener threw comes out here; or each event gets an immediate.
+      // What a listener threw comes out here; or the turn is over; or each event gets an immediate.
       if (!isWhole && this.#readyState !== CLOSED) {
         batch.keep();
         this.#batch = batch;
@@ -215,9 +232,10 @@ class EventSource extends EventTarget {
   async #ask(lastEventId, attempt) {
     let answer;
     try {
-      answer = readHeaders(await this.#headersOf({ lastEventId, attempt }));
+      const headersOf = this.#headersOf;
+      answer = readHeaders(await headersOf({ lastEventId, attempt }));
     } catch (error) {
-      const reason = `${error?.message ?? error}`;
+      const reason = told(error);
       this.#follower?.refuse(reason.startsWith("tidings.headers") ? reason : `tidings.headers: ${reason}`);
       return;
     }
@@ -226,7 +244,8 @@ class EventSource extends EventTarget {
 
   #report(reason, delay) {
     try {
-      this.#onDisconnect?.({ reason, delay });
+      const onDisconnect = this.#onDisconnect;
+      onDisconnect?.({ reason, delay });
     } catch (error) {
       // As Node reports what a listener throws.
       process.nextTick(() => {
@@ -286,8 +305,27 @@ class EventSource extends EventTarget {
   }
 }
 
-function isCapture(options) {
-  return Boolean(typeof options === "object" && options !== null ? options.capture : options);
+// What a listener is added with, as it is at this moment.
+function flattened(options) {
+  if (typeof options !== "object" || options === null) {
+    return { capture: Boolean(options) };
+  }
+  const { capture, once, passive, signal } = options;
+  return { capture: Boolean(capture), once: Boolean(once), passive: Boolean(passive), signal };
+}
+
+// The same text, without the batch that it was cut from.
+function copied(text) {
+  return Buffer.from(text, "utf16le").toString("utf16le");
+}
+
+// What was thrown, whatever it is.
+function told(error) {
+  try {
+    return `${error?.message ?? error}`;
+  } catch {
+    return "what was thrown is no text";
+  }
 }
 
 function parse(url, base) {

@@ -14,12 +14,17 @@ const READERS = {
   },
   headers: (value) => (typeof value === "function" ? value : readHeaders(value)),
   method: (value, key) => {
+    let method = "HEAD";
     try {
       // Some are in capitals whichever way they are written, and some are for nobody.
-      return new Request("http://localhost/", { method: text(value, key) }).method;
+      ({ method } = new Request("http://localhost/", { method: text(value, key) }));
     } catch {
-      throw wrong(key, "a method that fetch would send", value);
+      // It is refused as HEAD is, whose answer has no events.
     }
+    if (method === "HEAD") {
+      throw wrong(key, "a method that fetch would send, and whose answer has a body", value);
+    }
+    return method;
   },
   body: bytes,
   ca: bytes,
@@ -121,6 +126,11 @@ function readHeaders(value) {
   if (headers.has("last-event-id")) {
     throw new TypeError("tidings.headers must not have Last-Event-ID, which tidings.lastEventId is for");
   }
+  for (const name of ["content-length", "transfer-encoding"]) {
+    if (headers.has(name)) {
+      throw new TypeError(`tidings.headers must not have ${name}: it follows from tidings.body`);
+    }
+  }
   return [...headers].flat();
 }
 
@@ -154,15 +164,15 @@ function bytes(value, key) {
     return Buffer.from(value);
   }
   if (value instanceof ArrayBuffer) {
-    return new Uint8Array(value);
+    return new Uint8Array(value.slice(0));
   }
   if (ArrayBuffer.isView(value)) {
-    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice();
   }
   throw wrong(key, "a string, an ArrayBuffer or a view of one", value);
 }
 
-// The certificates that the environment names for Node, which says at its start if it cannot read them.
+// The certificates that the environment names, as Node itself takes them.
 let environmentCertificates;
 
 function certificatesOfEnvironment() {
@@ -170,10 +180,22 @@ function certificatesOfEnvironment() {
     try {
       environmentCertificates = readFileSync(process.env.NODE_EXTRA_CA_CERTS);
     } catch {
+      // Node has said so at its start.
       environmentCertificates = null;
     }
   }
   return environmentCertificates ?? undefined;
+}
+
+/** Goes on without them, as Node does, if they are what cannot be read. */
+function leaveOutCertificatesOfEnvironment(ca, error) {
+  const isTheirs = ca !== undefined && ca === environmentCertificates;
+  if (isTheirs) {
+    environmentCertificates = null;
+    const path = process.env.NODE_EXTRA_CA_CERTS;
+    process.emitWarning(`tidings leaves out NODE_EXTRA_CA_CERTS=${path}: ${error.message}`);
+  }
+  return isTheirs;
 }
 
 function text(value, key) {
@@ -188,4 +210,4 @@ function wrong(key, expected, value) {
   return new TypeError(`tidings.${key} must be ${expected}, not ${shown}`);
 }
 
-module.exports = { readInit, readHeaders, setDefaults, documentURL };
+module.exports = { leaveOutCertificatesOfEnvironment, readInit, readHeaders, setDefaults, documentURL };

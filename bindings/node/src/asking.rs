@@ -43,7 +43,7 @@ impl Asking {
         async move {
             if is_own {
                 let answer = answered.await.map_err(|_| HookError::stop("nobody answers"))?;
-                for (name, value) in headers::parsed(&answer?).map_err(HookError::stop)? {
+                for (name, value) in headers::parsed(&answer?).map_err(HookError::retry)? {
                     attempt.request.headers.insert(name, value);
                 }
             }
