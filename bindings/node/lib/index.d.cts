@@ -80,12 +80,13 @@ export interface TidingsOptions {
   /**
    * Headers of every request, such as `Authorization`; or a function that is asked for them before
    * each attempt, and may answer with a promise, such as of a fresh token. While it cannot say, because
-   * it throws or its promise is rejected, it is asked again after the reconnection time.
+   * it throws or its promise is rejected, it is asked again after the reconnection time. There is no
+   * limit to how long it may take: give it one of its own.
    *
    * They stay within the origin of the URL: they do not follow a redirect to another, and with a
    * function every reconnect goes to the URL that was given. `Accept` and `Cache-Control` replace the
-   * usual ones; `Last-Event-ID` is refused, as {@link TidingsOptions.lastEventId} sets it. Default:
-   * none.
+   * usual ones; `Last-Event-ID` is refused, as {@link TidingsOptions.lastEventId} sets it, and so are
+   * `Content-Length` and `Transfer-Encoding`, which follow from the body. Default: none.
    */
   headers?: HeadersLike | ((attempt: Attempt) => HeadersLike | Promise<HeadersLike>) | undefined;
   /**
