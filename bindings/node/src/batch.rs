@@ -5,9 +5,9 @@ use tidings_client::{EventId, EventName};
 /// What happened to a source, one thing after the other: texts, and the numbers that cut them.
 ///
 /// An entry is its kind and three numbers, [`NUMBERS`] in all: the lengths of its parts, in the order
-/// in which they stand in the text, in UTF-16 code units as JavaScript counts them. Parts of ASCII
-/// alone stand in one text, of a byte a character, and the others in one of two, with [`WIDE`] in
-/// their lengths: one text for all would have two bytes a character throughout for a single emoji, and
+/// in which they stand in their text, in UTF-16 code units as JavaScript counts them. Parts of ASCII
+/// alone stand in one text, of a byte a character, and the others in another, of two, with [`WIDE`] in
+/// their lengths: a text for all would have two bytes a character throughout for a single emoji, and
 /// it would be JavaScript's thread that decodes it.
 ///
 /// | kind | first part | second part | third part |
