@@ -10,17 +10,16 @@ const { TrustedEvent, TrustedMessageEvent } = require("./events.cjs");
 const { Handler } = require("./handler.cjs");
 const { readInit, readHeaders, documentURL } = require("./options.cjs");
 const { follow, hold, letGo } = require("./post.cjs");
+const { Turn } = require("./turn.cjs");
 
 // As they were when this was loaded: whoever replaces a global, such as a test its timers, does not
 // stop the sources.
-const { AbortSignal, DOMException, EventTarget, URL, setImmediate, performance } = globalThis;
+const { AbortSignal, DOMException, EventTarget, URL, setImmediate } = globalThis;
 const { addEventListener, removeEventListener, dispatchEvent } = EventTarget.prototype;
 
 // The tasks, which reach into a source.
 let takeBatch, message, announce, reestablish, fail, ask, setRef;
 
-// How long events go to their listeners before timers and input have their turn.
-const TURN_MS = 10;
 const CONNECTING = 0;
 const OPEN = 1;
 const CLOSED = 2;
@@ -187,12 +186,13 @@ class EventSource extends EventTarget {
       if (isBegun) {
         doWhatWasLeft();
       }
-      const until = performance.now() + TURN_MS;
-      let count = 0;
-      do {
-        isWhole = !batch.next();
-        // To look at the clock is no small part of an event.
-      } while (!isWhole && (this.#handle(batch), doWhatWasLeft()) && (++count % 4 > 0 || performance.now() < until));
+      const turn = new Turn();
+      while (!(isWhole = !batch.next())) {
+        this.#handle(batch);
+        if (!doWhatWasLeft() || turn.isOver()) {
+          break;
+        }
+      }
       if (isWhole && batch.isLarge) {
         this.#type = copied(this.#type);
         this.#lastEventId = copied(this.#lastEventId);
