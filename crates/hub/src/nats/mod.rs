@@ -294,6 +294,10 @@ impl Log for NatsLog {
                 self.shared.catch_up().await?;
                 found = self.shared.one(find).await?;
             }
+            if found.is_none() {
+                self.shared.catch_up_for_certain().await?;
+                found = self.shared.one(find).await?;
+            }
             // The index knows ids by their hashes alone.
             let found = found.filter(|record| record.new.id.as_ref() == Some(id));
             Ok(found.map(|record| record.offset))
@@ -305,6 +309,9 @@ impl Log for NatsLog {
             let has_reached = || self.shared.state.read().index.last() >= offset;
             if !has_reached() {
                 self.shared.catch_up().await?;
+            }
+            if !has_reached() {
+                self.shared.catch_up_for_certain().await?;
             }
             Ok(has_reached())
         })
